@@ -1,0 +1,22 @@
+//! The provider connection cache: a WebAssembly component that answers "is this
+//! provider connection usable?" next to the caller, from Redis.
+//!
+//! The path of a lookup, top to bottom: [`http`] (or [`component`], for callers that
+//! are components themselves) parses the request, [`cache`] carries it out over
+//! [`redis`], [`entry`] reads what Redis holds, [`connection`] says what it means.
+//! No module knows one above it.
+
+pub mod cache;
+pub mod config;
+pub mod connection;
+pub mod entry;
+pub mod flight;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod instance;
+pub mod json;
+pub mod redis;
+pub mod timestamp;
+
+#[cfg(target_family = "wasm")]
+pub mod component;
