@@ -1,0 +1,140 @@
+//! The JSON form of a connection: what Redis holds, and what HTTP takes and gives. No I/O.
+
+use std::fmt;
+
+use crate::connection::{
+    Alias, CredentialType, Credentials, EncryptedData, Fields, Id, Invalid, ProviderConnection,
+    Slug, Status,
+};
+use crate::json::{self, Node, Object};
+use crate::timestamp::Timestamp;
+
+/// Why bytes are not the entry of a connection. The text never shows what they hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corrupt {
+    /// They are not one JSON object.
+    NotAnObject,
+    /// A field is missing or breaks its rule.
+    Field(Invalid),
+    /// It is the entry of another connection than the one that was looked up.
+    OtherId,
+    /// The key holds no string at all, but a list, say.
+    NotAString,
+}
+
+impl fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnObject => f.write_str("the value must be one JSON object"),
+            Self::Field(invalid) => invalid.fmt(f),
+            Self::OtherId => f.write_str("id must be the id it is stored under"),
+            Self::NotAString => f.write_str("the key must hold a string"),
+        }
+    }
+}
+
+impl From<Invalid> for Corrupt {
+    fn from(invalid: Invalid) -> Self {
+        Self::Field(invalid)
+    }
+}
+
+/// Writes the entry of a connection.
+pub fn encode(connection: &ProviderConnection) -> Vec<u8> {
+    json::encode(connection)
+}
+
+/// Reads the entry that is stored under `id`.
+pub fn decode_stored(id: Id, bytes: &[u8]) -> Result<ProviderConnection, Corrupt> {
+    let connection = decode(bytes)?;
+    if connection.fields().id == id {
+        Ok(connection)
+    } else {
+        Err(Corrupt::OtherId)
+    }
+}
+
+/// Reads an entry, as tolerant as the existing application: unknown fields are ignored,
+/// the last of two fields of the same name counts, what may be null may be missing, an
+/// empty alias or empty credentials are none.
+pub fn decode(bytes: &[u8]) -> Result<ProviderConnection, Corrupt> {
+    let Some(Node::Object(object)) = json::decode(bytes) else {
+        return Err(Corrupt::NotAnObject);
+    };
+    let fields = Fields {
+        id: id(&object, "id")?,
+        user_id: id(&object, "user_id")?,
+        provider_id: id(&object, "provider_id")?,
+        provider_slug: Slug::new(text(&object, "provider_slug")?.to_owned())?,
+        status: Status::parse(text(&object, "status")?)?,
+        alias: match object.get("alias") {
+            Node::Null => None,
+            Node::Text(alias) => Alias::new(alias.clone().into_owned())?,
+            _ => {
+                return Err(Invalid {
+                    field: "alias",
+                    rule: "text or null",
+                }
+                .into());
+            }
+        },
+        credentials: match object.get("credentials") {
+            Node::Object(object) if !object.is_empty() => Some(credentials(object)?),
+            // The existing application takes whatever else it finds for none.
+            _ => None,
+        },
+        connected_at: timestamp(&object, "connected_at")?,
+        last_sync_at: timestamp(&object, "last_sync_at")?,
+        created_at: required_timestamp(&object, "created_at")?,
+        updated_at: required_timestamp(&object, "updated_at")?,
+    };
+    Ok(ProviderConnection::new(fields)?)
+}
+
+fn credentials(object: &Object<'_>) -> Result<Credentials, Invalid> {
+    Ok(Credentials {
+        encrypted_data: EncryptedData::new(text(object, "encrypted_data")?.to_owned())?,
+        credential_type: CredentialType::parse(text(object, "credential_type")?)?,
+        expires_at: timestamp(object, "expires_at")?,
+    })
+}
+
+fn id(object: &Object<'_>, field: &'static str) -> Result<Id, Invalid> {
+    match object.get(field) {
+        Node::Text(text) => Id::parse(field, text),
+        _ => Err(Invalid {
+            field,
+            rule: "a UUID",
+        }),
+    }
+}
+
+fn text<'a>(object: &'a Object<'_>, field: &'static str) -> Result<&'a str, Invalid> {
+    match object.get(field) {
+        Node::Text(text) => Ok(text),
+        _ => Err(Invalid {
+            field,
+            rule: "text",
+        }),
+    }
+}
+
+const TIMESTAMP_RULE: &str = "an ISO 8601 time with an offset, in the years 1 to 9999";
+
+fn timestamp(object: &Object<'_>, field: &'static str) -> Result<Option<Timestamp>, Invalid> {
+    match object.get(field) {
+        Node::Null => Ok(None),
+        _ => required_timestamp(object, field).map(Some),
+    }
+}
+
+fn required_timestamp(object: &Object<'_>, field: &'static str) -> Result<Timestamp, Invalid> {
+    let read = match object.get(field) {
+        Node::Text(text) => Timestamp::parse(text),
+        _ => None,
+    };
+    read.ok_or(Invalid {
+        field,
+        rule: TIMESTAMP_RULE,
+    })
+}
