@@ -1,0 +1,411 @@
+//! The configuration: Spin variables, checked once per instance.
+
+use std::fmt;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
+
+/// The longest lifetime of an entry: 30 days, in seconds.
+pub const MAX_TTL_SECONDS: u32 = 2_592_000;
+
+/// A variable whose value cannot be used. The text never shows the value, which may be
+/// a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The variable.
+    pub variable: Variable,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "variable {} must be {}", self.variable.name(), self.rule)
+    }
+}
+
+/// The lifetime of an entry: 1 to [`MAX_TTL_SECONDS`] seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl(NonZeroU32);
+
+impl Ttl {
+    /// The lifetime where none is configured: 5 minutes.
+    pub const DEFAULT: Self = Self(NonZeroU32::MIN.saturating_add(299));
+
+    /// The lifetime of so many seconds, if it is in range.
+    pub fn from_seconds(seconds: u32) -> Option<Self> {
+        NonZeroU32::new(seconds)
+            .filter(|seconds| seconds.get() <= MAX_TTL_SECONDS)
+            .map(Self)
+    }
+
+    /// Its seconds.
+    pub fn seconds(self) -> u32 {
+        self.0.get()
+    }
+}
+
+/// A password or token: text that is not empty, and that `{:?}` does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret, if there is one.
+    fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    /// Its text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// The tokens that HTTP callers may show.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    /// Grants summaries.
+    pub read: Option<Secret>,
+    /// Grants everything.
+    pub write: Option<Secret>,
+}
+
+/// Where a Redis listens: `redis://HOST:PORT` or `rediss://HOST:PORT`.
+///
+/// Spin grants an outbound host in this form only, and what it grants is what the
+/// variable says: so nothing more may stand in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(String);
+
+impl Address {
+    fn parse(text: &str) -> Option<Self> {
+        let rest = text
+            .strip_prefix("redis://")
+            .or_else(|| text.strip_prefix("rediss://"))?;
+        let (host, port) = rest.rsplit_once(':')?;
+        let is_host = match host.strip_prefix('[') {
+            Some(v6) => v6
+                .strip_suffix(']')
+                .is_some_and(|v6| consists_of(v6, b":.")),
+            None => consists_of(host, b"-._"),
+        };
+        let is_port = consists_of(port, b"") && port.parse::<NonZeroU16>().is_ok();
+        (is_host && is_port).then(|| Self(text.to_owned()))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether the text is not empty, and all letters, digits and these.
+fn consists_of(text: &str, these: &[u8]) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || these.contains(&b))
+}
+
+/// How to introduce oneself to a Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The ACL user; none is Redis' `default`.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Secret,
+}
+
+/// What the cache itself needs to know.
+#[derive(Clone, Debug)]
+pub struct CacheConfig {
+    /// The Redis that takes the writes.
+    pub redis: Address,
+    /// The nearest replica, for reads.
+    pub replica: Option<Address>,
+    /// How to introduce oneself to both.
+    pub login: Option<Login>,
+    /// The number of the database.
+    pub database: u32,
+    /// How long an operation may take, connecting included.
+    pub timeout: Duration,
+    /// What stands before `provider:conn:` in a key, without the colon between them.
+    pub key_prefix: String,
+    /// The lifetime of an entry that is stored without one.
+    pub default_ttl: Ttl,
+}
+
+/// The whole configuration. Tokens cannot be wrong, so that access stays guarded while
+/// another variable is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who may call over HTTP.
+    pub tokens: Tokens,
+    /// What the cache needs, or the first variable that is wrong.
+    pub cache: Result<CacheConfig, ConfigError>,
+}
+
+/// The variables that an application may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "README.md says what each means")]
+pub enum Variable {
+    RedisAddress,
+    RedisUsername,
+    RedisPassword,
+    RedisDatabase,
+    RedisReplicaAddress,
+    KeyPrefix,
+    CacheProviderTtl,
+    RedisTimeoutMs,
+    ReadToken,
+    WriteToken,
+}
+
+/// Every variable's name, in the order of [`Variable`].
+pub const NAMES: [&str; 10] = [
+    "redis_address",
+    "redis_username",
+    "redis_password",
+    "redis_database",
+    "redis_replica_address",
+    "key_prefix",
+    "cache_provider_ttl",
+    "redis_timeout_ms",
+    "read_token",
+    "write_token",
+];
+
+impl Variable {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        NAMES[self as usize]
+    }
+}
+
+/// The values of the variables, as the host has them. An empty one is not set.
+#[derive(Clone, Default)]
+pub struct Variables([String; NAMES.len()]);
+
+impl Variables {
+    /// Reads them from the host. One that the application does not declare is not set.
+    pub async fn read() -> Self {
+        let mut variables = Self::default();
+        for (value, name) in variables.0.iter_mut().zip(NAMES) {
+            *value = spin_sdk::variables::get(name).await.unwrap_or_default();
+        }
+        variables
+    }
+
+    fn get(&self, variable: Variable) -> &str {
+        &self.0[variable as usize]
+    }
+
+    fn address(&self, variable: Variable) -> Result<Option<Address>, ConfigError> {
+        match self.get(variable) {
+            "" => Ok(None),
+            text => Address::parse(text).map(Some).ok_or(ConfigError {
+                variable,
+                rule: "redis://HOST:PORT or rediss://HOST:PORT, without user, password or path",
+            }),
+        }
+    }
+
+    fn number(
+        &self,
+        variable: Variable,
+        default: u32,
+        range: std::ops::RangeInclusive<u32>,
+        rule: &'static str,
+    ) -> Result<u32, ConfigError> {
+        match self.get(variable) {
+            "" => Ok(default),
+            text => {
+                let number = text.parse().ok().filter(|number| range.contains(number));
+                number.ok_or(ConfigError { variable, rule })
+            }
+        }
+    }
+}
+
+impl From<Variables> for Config {
+    fn from(variables: Variables) -> Self {
+        Self {
+            tokens: Tokens {
+                read: Secret::new(variables.get(Variable::ReadToken)),
+                write: Secret::new(variables.get(Variable::WriteToken)),
+            },
+            cache: CacheConfig::try_from(&variables),
+        }
+    }
+}
+
+impl TryFrom<&Variables> for CacheConfig {
+    type Error = ConfigError;
+
+    fn try_from(variables: &Variables) -> Result<Self, ConfigError> {
+        let redis = variables
+            .address(Variable::RedisAddress)?
+            .ok_or(ConfigError {
+                variable: Variable::RedisAddress,
+                rule: "set, as redis://HOST:PORT or rediss://HOST:PORT",
+            })?;
+        let username = match variables.get(Variable::RedisUsername) {
+            "" => None,
+            username => Some(username.to_owned()),
+        };
+        let login = match Secret::new(variables.get(Variable::RedisPassword)) {
+            Some(password) => Some(Login { username, password }),
+            None if username.is_none() => None,
+            None => {
+                return Err(ConfigError {
+                    variable: Variable::RedisPassword,
+                    rule: "set when redis_username is",
+                });
+            }
+        };
+        let timeout_ms = variables.number(
+            Variable::RedisTimeoutMs,
+            250,
+            1..=60_000,
+            "a whole number of milliseconds from 1 to 60000",
+        )?;
+        let default_ttl = variables.number(
+            Variable::CacheProviderTtl,
+            Ttl::DEFAULT.seconds(),
+            1..=MAX_TTL_SECONDS,
+            "a whole number of seconds from 1 to 2592000",
+        )?;
+        Ok(Self {
+            redis,
+            replica: variables.address(Variable::RedisReplicaAddress)?,
+            login,
+            database: variables.number(
+                Variable::RedisDatabase,
+                0,
+                0..=u32::MAX,
+                "a whole number from 0",
+            )?,
+            timeout: Duration::from_millis(timeout_ms.into()),
+            key_prefix: variables.get(Variable::KeyPrefix).to_owned(),
+            default_ttl: Ttl::from_seconds(default_ttl).unwrap_or(Ttl::DEFAULT),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A valid configuration, but for these.
+    fn with(values: &[(Variable, &str)]) -> Variables {
+        let mut variables = Variables::default();
+        let valid = [(Variable::RedisAddress, "redis://127.0.0.1:6379")];
+        for (variable, value) in valid.iter().chain(values) {
+            variables.0[*variable as usize] = (*value).to_owned();
+        }
+        variables
+    }
+
+    #[test]
+    fn each_variable_has_its_name() {
+        assert_eq!(Variable::RedisAddress.name(), "redis_address");
+        assert_eq!(Variable::KeyPrefix.name(), "key_prefix");
+        assert_eq!(Variable::WriteToken.name(), "write_token");
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_design() {
+        let config = CacheConfig::try_from(&with(&[])).expect("it is valid");
+        assert_eq!(config.redis.as_str(), "redis://127.0.0.1:6379");
+        assert_eq!(
+            (config.replica, config.login, config.database),
+            (None, None, 0)
+        );
+        assert_eq!(config.timeout, Duration::from_millis(250));
+        assert_eq!(config.default_ttl.seconds(), 300);
+        assert_eq!(config.key_prefix, "");
+    }
+
+    #[test]
+    fn an_address_is_scheme_host_and_port_alone() {
+        for good in [
+            "redis://127.0.0.1:6379",
+            "redis://[::1]:6379",
+            "rediss://cache-1.example.com:6380",
+        ] {
+            assert!(Address::parse(good).is_some(), "{good}");
+        }
+        for bad in [
+            "127.0.0.1:6379",
+            "http://127.0.0.1:6379",
+            "redis://127.0.0.1",
+            "redis://127.0.0.1:6379/",
+            "redis://127.0.0.1:6379/1",
+            "redis://user@127.0.0.1:6379",
+            "redis://:secret@127.0.0.1:6379",
+            "redis://*:6379",
+            "redis://:6379",
+            "redis://host:0",
+            "redis://host:65536",
+            "redis://host:+1",
+            "redis://host:6379?a",
+            "redis://ho st:6379",
+            "redis://[::1:6379",
+        ] {
+            for variable in [Variable::RedisAddress, Variable::RedisReplicaAddress] {
+                let error = CacheConfig::try_from(&with(&[(variable, bad)]));
+                assert_eq!(error.expect_err(bad).variable, variable);
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_shown_nowhere() {
+        let config = Config::from(with(&[
+            (Variable::RedisUsername, "edge"),
+            (Variable::RedisPassword, "p-secret"),
+            (Variable::ReadToken, "r-secret"),
+            (Variable::WriteToken, "w-secret"),
+        ]));
+        let login = config
+            .cache
+            .clone()
+            .expect("it is valid")
+            .login
+            .expect("there is one");
+        assert_eq!(login.username.as_deref(), Some("edge"));
+        assert_eq!(login.password.expose(), "p-secret");
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_variable_and_not_itself() {
+        for (variable, value) in [
+            (Variable::RedisAddress, ""),
+            (Variable::RedisDatabase, "x"),
+            (Variable::RedisDatabase, "-1"),
+            (Variable::CacheProviderTtl, "0"),
+            (Variable::CacheProviderTtl, "2592001"),
+            (Variable::CacheProviderTtl, "5m"),
+            (Variable::RedisTimeoutMs, "0"),
+            (Variable::RedisTimeoutMs, "60001"),
+            (Variable::RedisTimeoutMs, "250ms"),
+        ] {
+            let error = CacheConfig::try_from(&with(&[(variable, value)]));
+            let error = error.expect_err("the value is wrong");
+            assert_eq!(error.variable, variable);
+            let text = format!("variable {} must be ", variable.name());
+            assert!(error.to_string().starts_with(&text), "{error}");
+        }
+        let error = CacheConfig::try_from(&with(&[(Variable::RedisUsername, "edge")]));
+        assert_eq!(
+            error.expect_err("no password").variable,
+            Variable::RedisPassword
+        );
+    }
+}
