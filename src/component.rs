@@ -1,0 +1,302 @@
+//! The WIT export `provider:connection-cache/cache`: arguments in, parsed; what the cache
+//! found out, as WIT types.
+
+use crate::cache::{Batch, Lookup, now};
+use crate::config::{MAX_TTL_SECONDS, Ttl};
+use crate::connection::{
+    Alias, CredentialType, Credentials, EncryptedData, Fields, Id, Invalid, ProviderConnection,
+    Slug, Status, Summary,
+};
+use crate::instance::Instance;
+use crate::redis::Failure;
+use crate::timestamp::Timestamp;
+
+#[allow(
+    missing_docs,
+    unsafe_code,
+    reason = "generated: the WIT package documents it"
+)]
+mod bindings {
+    spin_sdk::wit_bindgen::generate!({
+        path: "wit",
+        world: "provider-connection-cache",
+        runtime_path: "spin_sdk::wit_bindgen::rt",
+    });
+    export!(Component);
+    use super::Component;
+}
+
+#[cfg(feature = "http")]
+#[allow(unsafe_code, reason = "generated")]
+mod handler {
+    use spin_sdk::wasip3;
+
+    wasip3::http::service::export!(Component);
+    use super::Component;
+}
+
+use bindings::exports::provider::connection_cache::cache::Guest;
+use bindings::provider::connection_cache::types as wit;
+
+struct Component;
+
+#[cfg(feature = "http")]
+impl spin_sdk::wasip3::exports::http::handler::Guest for Component {
+    async fn handle(
+        request: spin_sdk::wasip3::http::types::Request,
+    ) -> Result<spin_sdk::wasip3::http::types::Response, spin_sdk::wasip3::http::types::ErrorCode>
+    {
+        use crate::http::{answer, service};
+        service::send(answer(service::Request::new(request)).await).await
+    }
+}
+
+impl Guest for Component {
+    async fn get(id: String) -> Result<Option<wit::ProviderConnection>, wit::Error> {
+        let id = Id::parse("id", &id)?;
+        let found = Instance::get().await.cache.get(id).await;
+        Ok(found.hit().map(Into::into))
+    }
+
+    async fn get_many(
+        ids: Vec<String>,
+    ) -> Result<Vec<Option<wit::ProviderConnection>>, wit::Error> {
+        let ids = parse_ids(&ids)?;
+        let found = Instance::get().await.cache.get_many(&ids).await;
+        Ok(found
+            .into_iter()
+            .map(|found| found.hit().map(Into::into))
+            .collect())
+    }
+
+    async fn get_summary(id: String) -> Result<Option<wit::ProviderConnectionSummary>, wit::Error> {
+        let id = Id::parse("id", &id)?;
+        let found = Instance::get().await.cache.get(id).await;
+        Ok(found
+            .hit()
+            .map(|connection| connection.summarize(now()).into()))
+    }
+
+    async fn exists(id: String) -> Result<bool, wit::Error> {
+        let id = Id::parse("id", &id)?;
+        let found = Instance::get().await.cache.get(id).await;
+        Ok(found.hit().is_some())
+    }
+
+    async fn lookup(id: String) -> Result<wit::LookupResult, wit::Error> {
+        let id = Id::parse("id", &id)?;
+        let found = Instance::get().await.cache.lookup(id).await;
+        Ok(match found {
+            Lookup::Hit(entry) => wit::LookupResult::Hit(wit::Entry {
+                connection: entry.connection.into(),
+                ttl_seconds: entry.remaining.map(|remaining| remaining.as_secs()),
+            }),
+            Lookup::Miss => wit::LookupResult::Miss,
+            Lookup::Corrupt(corrupt) => wit::LookupResult::Corrupt(corrupt.to_string()),
+            Lookup::Unavailable(failure) => wit::LookupResult::Unavailable(failure.to_string()),
+        })
+    }
+
+    async fn set(
+        connection: wit::ProviderConnection,
+        ttl_seconds: Option<u32>,
+    ) -> Result<(), wit::Error> {
+        let connection = connection.try_into()?;
+        let ttl = parse_ttl(ttl_seconds)?;
+        Ok(Instance::get().await.cache.set(&connection, ttl).await?)
+    }
+
+    async fn set_many(
+        connections: Vec<wit::ProviderConnection>,
+        ttl_seconds: Option<u32>,
+    ) -> Result<(), wit::Error> {
+        let connections = connections
+            .into_iter()
+            .map(ProviderConnection::try_from)
+            .collect::<Result<_, _>>()?;
+        let connections = Batch::new("connections", connections)?;
+        let ttl = parse_ttl(ttl_seconds)?;
+        Ok(Instance::get()
+            .await
+            .cache
+            .set_many(&connections, ttl)
+            .await?)
+    }
+
+    async fn delete(id: String) -> Result<bool, wit::Error> {
+        let id = Id::parse("id", &id)?;
+        Ok(Instance::get().await.cache.delete(id).await?)
+    }
+
+    async fn delete_many(ids: Vec<String>) -> Result<u32, wit::Error> {
+        let ids = parse_ids(&ids)?;
+        Ok(Instance::get().await.cache.delete_many(&ids).await?)
+    }
+
+    async fn ping() -> Result<wit::Duration, wit::Error> {
+        let round_trip = Instance::get().await.cache.ping().await?;
+        Ok(u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+fn parse_ids(ids: &[String]) -> Result<Batch<Id>, Invalid> {
+    let ids = ids
+        .iter()
+        .map(|id| Id::parse("ids", id))
+        .collect::<Result<_, _>>()?;
+    Batch::new("ids", ids)
+}
+
+fn parse_ttl(seconds: Option<u32>) -> Result<Option<Ttl>, wit::Error> {
+    let parse = |seconds| {
+        Ttl::from_seconds(seconds).ok_or_else(|| {
+            wit::Error::InvalidArgument(format!("ttl_seconds must be 1 to {MAX_TTL_SECONDS}"))
+        })
+    };
+    seconds.map(parse).transpose()
+}
+
+impl From<Invalid> for wit::Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::InvalidArgument(invalid.to_string())
+    }
+}
+
+impl From<Failure> for wit::Error {
+    fn from(failure: Failure) -> Self {
+        Self::Unavailable(failure.to_string())
+    }
+}
+
+/// Converts both ways between two enums with the same variants.
+macro_rules! same_variants {
+    ($ours:ident, $theirs:path, { $($variant:ident,)+ }) => {
+        impl From<$ours> for $theirs {
+            fn from(ours: $ours) -> Self {
+                match ours { $($ours::$variant => Self::$variant,)+ }
+            }
+        }
+
+        impl From<$theirs> for $ours {
+            fn from(theirs: $theirs) -> Self {
+                match theirs { $(<$theirs>::$variant => Self::$variant,)+ }
+            }
+        }
+    };
+}
+
+same_variants!(Status, wit::ConnectionStatus, {
+    Pending, Active, Expired, Revoked, Failed, Disconnected,
+});
+
+same_variants!(CredentialType, wit::CredentialType, {
+    Oauth2, ApiKey, LinkToken, Certificate, FileImport, Custom,
+});
+
+impl From<Timestamp> for wit::Timestamp {
+    fn from(timestamp: Timestamp) -> Self {
+        let (seconds, nanoseconds) = timestamp.parts();
+        Self {
+            seconds,
+            nanoseconds,
+        }
+    }
+}
+
+fn timestamp(field: &'static str, timestamp: wit::Timestamp) -> Result<Timestamp, Invalid> {
+    Timestamp::from_parts(timestamp.seconds, timestamp.nanoseconds).ok_or(Invalid {
+        field,
+        rule: "in the years 1 to 9999, with less than 1,000,000,000 nanoseconds",
+    })
+}
+
+fn optional_timestamp(
+    field: &'static str,
+    value: Option<wit::Timestamp>,
+) -> Result<Option<Timestamp>, Invalid> {
+    value.map(|value| timestamp(field, value)).transpose()
+}
+
+impl TryFrom<wit::ProviderConnection> for ProviderConnection {
+    type Error = Invalid;
+
+    fn try_from(connection: wit::ProviderConnection) -> Result<Self, Invalid> {
+        Self::new(Fields {
+            id: Id::parse("id", &connection.id)?,
+            user_id: Id::parse("user_id", &connection.user_id)?,
+            provider_id: Id::parse("provider_id", &connection.provider_id)?,
+            provider_slug: Slug::new(connection.provider_slug)?,
+            status: connection.status.into(),
+            alias: match connection.alias {
+                Some(alias) => Alias::new(alias)?,
+                None => None,
+            },
+            credentials: connection.credentials.map(TryInto::try_into).transpose()?,
+            connected_at: optional_timestamp("connected_at", connection.connected_at)?,
+            last_sync_at: optional_timestamp("last_sync_at", connection.last_sync_at)?,
+            created_at: timestamp("created_at", connection.created_at)?,
+            updated_at: timestamp("updated_at", connection.updated_at)?,
+        })
+    }
+}
+
+impl TryFrom<wit::ProviderCredentials> for Credentials {
+    type Error = Invalid;
+
+    fn try_from(credentials: wit::ProviderCredentials) -> Result<Self, Invalid> {
+        Ok(Self {
+            encrypted_data: EncryptedData::new(credentials.encrypted_data)?,
+            credential_type: credentials.credential_type.into(),
+            expires_at: optional_timestamp("expires_at", credentials.expires_at)?,
+        })
+    }
+}
+
+impl From<ProviderConnection> for wit::ProviderConnection {
+    fn from(connection: ProviderConnection) -> Self {
+        let fields = connection.into_fields();
+        Self {
+            id: fields.id.to_string(),
+            user_id: fields.user_id.to_string(),
+            provider_id: fields.provider_id.to_string(),
+            provider_slug: fields.provider_slug.into_inner(),
+            status: fields.status.into(),
+            alias: fields.alias.map(Alias::into_inner),
+            credentials: fields
+                .credentials
+                .map(|credentials| wit::ProviderCredentials {
+                    encrypted_data: credentials.encrypted_data.into_inner(),
+                    credential_type: credentials.credential_type.into(),
+                    expires_at: credentials.expires_at.map(Into::into),
+                }),
+            connected_at: fields.connected_at.map(Into::into),
+            last_sync_at: fields.last_sync_at.map(Into::into),
+            created_at: fields.created_at.into(),
+            updated_at: fields.updated_at.into(),
+        }
+    }
+}
+
+impl From<Summary> for wit::ProviderConnectionSummary {
+    fn from(summary: Summary) -> Self {
+        Self {
+            id: summary.id.to_string(),
+            user_id: summary.user_id.to_string(),
+            provider_id: summary.provider_id.to_string(),
+            provider_slug: summary.provider_slug.into_inner(),
+            alias: summary.alias.map(Alias::into_inner),
+            status: summary.status.into(),
+            is_connected: summary.is_connected,
+            needs_reauthentication: summary.needs_reauthentication,
+            credentials_expired: summary.credentials_expired,
+            credentials_expiring_soon: summary.credentials_expiring_soon,
+            can_sync: summary.can_sync,
+            credential_type: summary.credential_type.map(Into::into),
+            credentials_expire_at: summary.credentials_expire_at.map(Into::into),
+            connected_at: summary.connected_at.map(Into::into),
+            last_sync_at: summary.last_sync_at.map(Into::into),
+            created_at: summary.created_at.into(),
+            updated_at: summary.updated_at.into(),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Query parameters. Those that a route does not know are refused, not ignored: a
+//! misspelt `user_id` must not answer what it was meant to hold back.
+
+use std::borrow::Cow;
+
+use super::problem::{Kind, Problem};
+
+/// The query parameters of a request, each known to its route and given once.
+pub struct Query<'a>(Vec<(&'static str, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    /// Reads the query of a request to a route that knows the parameters `known`.
+    pub fn parse(query: &'a str, known: &[&'static str]) -> Result<Self, Problem> {
+        let mut parameters: Vec<(&'static str, Cow<'a, str>)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let Some(name) = known.iter().find(|known| **known == name) else {
+                return Err(Problem::new(
+                    Kind::InvalidRequest,
+                    match known {
+                        [] => Cow::Borrowed("no query parameter is known here"),
+                        known => {
+                            format!("the query parameters known here: {}", known.join(", ")).into()
+                        }
+                    },
+                ));
+            };
+            if parameters.iter().any(|(given, _)| given == name) {
+                let detail = format!("the query parameter {name} is given twice");
+                return Err(Problem::new(Kind::InvalidRequest, detail));
+            }
+            parameters.push((name, value));
+        }
+        Ok(Self(parameters))
+    }
+
+    /// The value of a parameter, if it is given.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(given, _)| *given == name);
+        found.map(|(_, value)| value.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_parameters_are_decoded() {
+        let query = Query::parse("view=full&user_id=%7Ba+b%7D", &["view", "user_id"]);
+        let query = query.expect("both are known");
+        assert_eq!(query.get("view"), Some("full"));
+        assert_eq!(query.get("user_id"), Some("{a b}"));
+        assert_eq!(query.get("ttl"), None);
+    }
+
+    #[test]
+    fn unknown_and_repeated_parameters_are_refused() {
+        for query in [
+            "x=1",
+            "View=full",
+            "view=full&x",
+            "view=full&view=full",
+            "view&view=full",
+        ] {
+            assert!(Query::parse(query, &["view"]).is_err(), "{query}");
+        }
+        assert!(Query::parse("", &[]).is_ok());
+        assert!(Query::parse("view=full", &[]).is_err());
+    }
+}
