@@ -1,0 +1,28 @@
+//! A small host for one Spin application, with Spin's own semantics, for tests, benchmarks and
+//! machines without Spin. See the README for what it leaves out.
+//!
+//! [`App`] loads a manifest or a bare component; [`serve`] answers HTTP requests with it, and
+//! [`App::new_store`] with [`App::linker`] lets a test call the component's own exports.
+
+mod allowed_hosts;
+mod app;
+mod bindings;
+mod log;
+mod manifest;
+mod redis;
+mod request;
+mod route;
+mod runtime;
+mod serve;
+mod state;
+mod template;
+mod variables;
+mod workers;
+
+pub use app::{App, AppOptions};
+pub use log::LogSink;
+pub use serve::{serve, serve_with};
+pub use state::HostState;
+/// The version of Wasmtime that the types in this crate's interface come from.
+pub use wasmtime;
+pub use workers::InstanceReuse;

@@ -1,0 +1,124 @@
+//! The WebAssembly engine, one for the process, and the components compiled with it.
+
+use std::{
+    collections::HashMap,
+    fs::{self, Metadata},
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    component::{Component, Linker},
+};
+
+use crate::state::HostState;
+
+/// Engine, linker and compiled components are the same for every application.
+pub(crate) struct Runtime {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<HostState>,
+    compiled: Mutex<HashMap<Version, Component>>,
+}
+
+/// One state of a component's file; a rebuilt component is another.
+#[derive(PartialEq, Eq, Hash)]
+struct Version {
+    path: PathBuf,
+    modified: SystemTime,
+    size: u64,
+}
+
+impl Runtime {
+    /// The process's runtime, created by the first call.
+    pub(crate) fn get() -> Result<&'static Self> {
+        static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
+        RUNTIME
+            .get_or_init(|| Self::new().map_err(|error| format!("{error:#}")))
+            .as_ref()
+            .map_err(|error| anyhow!("cannot start the WebAssembly runtime: {error}"))
+    }
+
+    fn new() -> wasmtime::Result<Self> {
+        // The pool reserves terabytes of address space, which not every machine gives.
+        let pooled = InstanceAllocationStrategy::Pooling(pool());
+        let engine = Engine::new(&config(pooled))
+            .or_else(|_| Engine::new(&config(InstanceAllocationStrategy::OnDemand)))?;
+        let mut linker = Linker::new(&engine);
+        HostState::link(&mut linker)?;
+        Ok(Self {
+            engine,
+            linker,
+            compiled: Mutex::default(),
+        })
+    }
+
+    /// The component in the file `path`, compiled once for each version of that file.
+    pub(crate) fn component(&self, path: &Path) -> Result<Component> {
+        let version = fs::metadata(path)
+            .and_then(|metadata| Version::new(path, &metadata))
+            .with_context(|| {
+                format!(
+                    "cannot read the component {}; `make build` makes it",
+                    path.display()
+                )
+            })?;
+        // Held while compiling: whoever wants the same component at the same time waits for it.
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = compiled.get(&version) {
+            return Ok(component.clone());
+        }
+        let component = Component::from_file(&self.engine, path).map_err(|error| {
+            anyhow::Error::from(error)
+                .context(format!("{} is not a WebAssembly component", path.display()))
+        })?;
+        compiled.insert(version, component.clone());
+        Ok(component)
+    }
+}
+
+impl Version {
+    fn new(path: &Path, metadata: &Metadata) -> io::Result<Self> {
+        Ok(Self {
+            path: path.canonicalize()?,
+            modified: metadata.modified()?,
+            size: metadata.len(),
+        })
+    }
+}
+
+fn config(allocation: InstanceAllocationStrategy) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .wasm_component_model_async(true)
+        // Nothing here is ever interrupted, but Spin's code is compiled with the checks.
+        .epoch_interruption(true)
+        .allocation_strategy(allocation);
+    config
+}
+
+/// Spin's limits.
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(1_000)
+        .total_memories(1_000)
+        .total_tables(2_000)
+        .total_stacks(1_000)
+        .total_core_instances(4_000)
+        .table_elements(100_000)
+        .max_component_instance_size(10 << 20)
+        .max_core_instance_size(10 << 20)
+        .max_core_instances_per_component(200)
+        .max_tables_per_component(64)
+        .max_memories_per_component(32)
+        .max_tables_per_module(2)
+        .max_memories_per_module(2)
+        .max_memory_size(4 << 30)
+        .linear_memory_keep_resident(2 << 20)
+        .table_keep_resident(512 << 10);
+    pool
+}

@@ -1,0 +1,134 @@
+//! The HTTP server: hyper, as Spin has it.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::{
+    body::{Bytes, Incoming},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto::Builder,
+};
+use tokio::net::TcpListener;
+use wasmtime_wasi_http::{Error, WasiBody, handler::ProxyHandler, p3::bindings::ServicePre};
+
+use crate::{
+    app::App,
+    request::{add_headers, complete_uri, strip_headers},
+    workers::{InstanceReuse, Workers},
+};
+
+const WELL_KNOWN_PREFIX: &str = "/.well-known/spin/";
+
+/// Serves `app` on `listener` until the future is dropped or accepting a connection fails.
+///
+/// Fails at once if the component does not export `wasi:http/handler@0.3`, or imports something
+/// that the host does not offer.
+pub async fn serve(app: Arc<App>, listener: TcpListener, reuse: InstanceReuse) -> Result<()> {
+    serve_with(app, listener, move || reuse).await
+}
+
+/// As [`serve`], but asks for the reuse of each new instance, so that it can differ.
+pub async fn serve_with<F>(app: Arc<App>, listener: TcpListener, reuse: F) -> Result<()>
+where
+    F: Fn() -> InstanceReuse + Send + Sync + 'static,
+{
+    let instance = app
+        .linker()
+        .instantiate_pre(app.component())
+        .map_err(anyhow::Error::from)
+        .context("the component imports what this host does not offer")?;
+    let service = ServicePre::new(instance)
+        .map_err(anyhow::Error::from)
+        .context("the component must export wasi:http/handler@0.3 to be served")?;
+    let server = Arc::new(Server {
+        handler: ProxyHandler::new(Workers {
+            app: Arc::clone(&app),
+            service,
+            reuse: Box::new(reuse),
+        }),
+        app,
+    });
+    loop {
+        let (stream, client) = listener.accept().await?;
+        let server = Arc::clone(&server);
+        tokio::spawn(async move {
+            let log = server.app.log().clone();
+            let service = service_fn(move |request| Arc::clone(&server).answer(request, client));
+            let served = Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            // What a client did wrong, such as going away early, is no news.
+            if let Err(error) = served
+                && error
+                    .downcast_ref::<hyper::Error>()
+                    .is_some_and(hyper::Error::is_user)
+            {
+                log.line(&format!("Error serving HTTP connection: {error:?}"));
+            }
+        });
+    }
+}
+
+struct Server {
+    app: Arc<App>,
+    handler: ProxyHandler<Workers>,
+}
+
+impl Server {
+    /// An error closes the connection without an answer.
+    async fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> Result<Response<WasiBody>> {
+        strip_headers(&mut request);
+        let path = request.uri().path();
+        if let Some(well_known) = path.strip_prefix(WELL_KNOWN_PREFIX) {
+            return Ok(match well_known {
+                "health" => Response::new(body(Full::from("OK"))),
+                _ => status(StatusCode::NOT_FOUND),
+            });
+        }
+        let Some(path_info) = self.app.route().matches(path) else {
+            return Ok(status(StatusCode::NOT_FOUND));
+        };
+        complete_uri(&mut request)?;
+        let response = self
+            .answer_from_component(request, &path_info, client)
+            .await;
+        Ok(response.unwrap_or_else(|error| {
+            let log = self.app.log();
+            log.line(&format!("Error processing request: {error:?}"));
+            status(StatusCode::INTERNAL_SERVER_ERROR)
+        }))
+    }
+
+    async fn answer_from_component(
+        &self,
+        mut request: Request<Incoming>,
+        path_info: &str,
+        client: SocketAddr,
+    ) -> Result<Response<WasiBody>> {
+        add_headers(&mut request, self.app.route(), path_info, client)?;
+        let request = request.map(|body| body.map_err(Error::from).boxed_unsync());
+        Ok(self.handler.handle((), request).await?)
+    }
+}
+
+fn status(status: StatusCode) -> Response<WasiBody> {
+    let mut response = Response::new(body(Empty::new()));
+    *response.status_mut() = status;
+    response
+}
+
+fn body<B>(body: B) -> WasiBody
+where
+    B: http_body_util::BodyExt<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    body.map_err(Error::from).boxed_unsync()
+}

@@ -1,0 +1,91 @@
+//! What the host keeps for one instance of the component.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use crate::{
+    bindings::spin,
+    log::{LogSink, LogStream},
+    redis::Redis,
+    variables::Variables,
+};
+
+/// What a store holds: the state behind the interfaces one instance imports. Dropping it closes
+/// the instance's Redis connections.
+pub struct HostState {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound_http: NoOutboundHttp,
+    table: ResourceTable,
+    redis: Redis,
+    variables: Arc<Variables>,
+}
+
+impl HostState {
+    pub(crate) fn new(redis: Redis, variables: Arc<Variables>, log: &LogSink) -> Self {
+        Self {
+            wasi: WasiCtx::builder()
+                .stdout(LogStream::new(log.clone()))
+                .stderr(LogStream::new(log.clone()))
+                .build(),
+            http: WasiHttpCtx::new(),
+            outbound_http: NoOutboundHttp,
+            table: ResourceTable::new(),
+            redis,
+            variables,
+        }
+    }
+
+    /// Offers everything a component may import to `linker`.
+    pub(crate) fn link(linker: &mut Linker<Self>) -> wasmtime::Result<()> {
+        wasmtime_wasi::p2::add_to_linker_async(linker)?;
+        wasmtime_wasi::p3::add_to_linker(linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(linker)?;
+        spin::redis::redis::add_to_linker::<_, HasSelf<Redis>>(linker, |state| &mut state.redis)?;
+        spin::variables::variables::add_to_linker::<_, HasSelf<Arc<Variables>>>(linker, |state| {
+            &mut state.variables
+        })
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for HostState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.outbound_http,
+        }
+    }
+}
+
+/// Refuses every request a component sends, as Spin does for hosts that are not allowed.
+struct NoOutboundHttp;
+
+type Sent = (Response<WasiBody>, Transmission);
+type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+impl WasiHttpHooks for NoOutboundHttp {
+    fn send_request(
+        &mut self,
+        _: Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Transmission,
+    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
+        Box::new(async { Err(Error::HttpRequestDenied) })
+    }
+}
