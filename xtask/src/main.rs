@@ -1,0 +1,109 @@
+//! `cargo run -p xtask`: builds the two components, small, into `dist/`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, ensure};
+use wasmparser::{Parser, Payload};
+
+/// Each component: its file, and the features that make it.
+const COMPONENTS: [(&str, &[&str]); 2] = [
+    ("provider-connection-cache.wasm", &["--no-default-features"]),
+    ("provider-connection-cache-spin.wasm", &[]),
+];
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask has a parent")?;
+    let dist = root.join("dist");
+    fs::create_dir_all(&dist)?;
+    for (name, features) in COMPONENTS {
+        let built = build(root, features)?;
+        let component = strip_names(&fs::read(&built)?)?;
+        let path = dist.join(name);
+        // Unchanged bytes keep their time stamp, so that nothing downstream is rebuilt.
+        if fs::read(&path).ok().as_deref() != Some(&component) {
+            fs::write(&path, &component)?;
+        }
+        println!("dist/{name}: {} bytes", component.len());
+    }
+    Ok(())
+}
+
+/// Builds the component with these features, and says where it is.
+fn build(root: &Path, features: &[&str]) -> Result<PathBuf> {
+    // As a `cdylib` alone, for link-time optimization leaves out a crate that is an `rlib`
+    // too; with relocations compressed, which are padded to five bytes each otherwise.
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(root)
+        .args([
+            "rustc",
+            "--quiet",
+            "--package",
+            "provider-connection-cache",
+            "--lib",
+        ])
+        .args([
+            "--release",
+            "--target",
+            "wasm32-wasip2",
+            "--crate-type",
+            "cdylib",
+        ])
+        .args(features)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags().join("\x1f"))
+        .status()
+        .context("cargo cannot be run")?;
+    ensure!(status.success(), "the component does not build");
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("wasm32-wasip2/release/provider_connection_cache.wasm"))
+}
+
+/// Flags for every crate. Paths of this machine do not belong in what is shipped.
+fn rustflags() -> Vec<String> {
+    let mut flags = vec!["-Clink-arg=--compress-relocations".to_owned()];
+    let cargo_home = env::var("CARGO_HOME")
+        .or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")))
+        .unwrap_or_default();
+    let sources = fs::read_dir(format!("{cargo_home}/registry/src"));
+    for registry in sources.into_iter().flatten().flatten() {
+        flags.push(format!(
+            "--remap-path-prefix={}=",
+            registry.path().display()
+        ));
+    }
+    flags
+}
+
+/// The component without the names of its parts, which only people look at, in tools.
+fn strip_names(component: &[u8]) -> Result<Vec<u8>> {
+    let mut stripped = Vec::with_capacity(component.len());
+    let (mut depth, mut kept_to, mut end_of_last) = (0, 0, 0);
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload?;
+        match &payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) if depth > 0 => depth -= 1,
+            Payload::CustomSection(custom) if depth == 0 && custom.name() == "component-name" => {
+                stripped.extend(&component[kept_to..end_of_last]);
+                kept_to = custom.range().end;
+            }
+            _ => {}
+        }
+        end_of_last = match &payload {
+            Payload::ModuleSection {
+                unchecked_range, ..
+            }
+            | Payload::ComponentSection {
+                unchecked_range, ..
+            } => unchecked_range.end,
+            payload => payload
+                .as_section()
+                .map_or(end_of_last, |(_, range)| range.end),
+        };
+    }
+    stripped.extend(&component[kept_to..]);
+    Ok(stripped)
+}
