@@ -1,0 +1,50 @@
+# `make help` lists the targets; README.md says what the settings of `make up` mean.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help tools build up test check clean
+
+# The settings of `make up`, on the command line or in the environment. They are handed on
+# to the letter: a `$` in a password is not make's.
+SETTINGS := REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
+	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS READ_TOKEN WRITE_TOKEN PORT
+$(foreach name,$(SETTINGS),$(if $(filter command,$(origin $(name))),\
+	$(eval override $(name) := $$(value $(name)))))
+export $(SETTINGS)
+
+COMPONENT := provider-connection-cache
+HOST := provider-connection-cache-host
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+# Says what is missing, and adds the WebAssembly target.
+tools:
+	@scripts/tools.sh
+
+build: tools ## build both components into dist/
+	cargo run --quiet --profile host -p xtask
+
+up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own
+	@scripts/up.sh
+
+# Not xtask: it has no tests, and its "0 passed" would come last.
+test: build ## run every test, against a real Redis
+	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" \
+		cargo test --profile host --workspace --exclude xtask --lib --bins --tests
+
+# The component is checked for both targets: some of it is there for WebAssembly only. Its
+# documentation is built for WebAssembly, where all of it is there.
+check: export RUSTDOCFLAGS := -D warnings
+check: tools ## check format, lints, documentation and unused dependencies
+	@scripts/tools.sh check
+	cargo fmt --all --check
+	cargo clippy --profile host --workspace --all-targets -- -D warnings
+	cargo clippy --profile host -p $(COMPONENT) --target wasm32-wasip2 -- -D warnings
+	cargo clippy --profile host -p $(COMPONENT) --target wasm32-wasip2 --no-default-features -- -D warnings
+	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target wasm32-wasip2
+	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p xtask
+	"$$(scripts/tools.sh machete)" .
+
+clean: ## remove all that was built
+	cargo clean
+	rm -rf dist

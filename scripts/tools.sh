@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Makes sure that what builds this project is there; one line each for what is not.
+#
+#   tools.sh           what `make build` needs, the WebAssembly target added
+#   tools.sh check     what `make check` needs besides, added
+#   tools.sh machete   cargo-machete, built if need be; prints its path
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+missing() {
+    echo "missing: $1" >&2
+    exit 1
+}
+
+build() {
+    local ok=true
+    has cargo || { echo "missing: cargo. Install Rust: https://rustup.rs" >&2; ok=false; }
+    has cc || { echo "missing: cc. Install a C compiler, such as gcc (Debian: apt-get install gcc libc6-dev)" >&2; ok=false; }
+    $ok || exit 1
+    # The toolchain of rust-toolchain.toml, where rustup does not install it by itself.
+    rustc --version >/dev/null 2>&1 || ! has rustup || rustup toolchain install
+    if [ ! -d "$(rustc --print sysroot)/lib/rustlib/wasm32-wasip2" ]; then
+        has rustup || missing "the Rust target wasm32-wasip2. Install rustup, which can add it: https://rustup.rs"
+        rustup target add wasm32-wasip2
+    fi
+}
+
+check() {
+    local component
+    for component in clippy rustfmt; do
+        if ! cargo "${component/rust/}" --version >/dev/null 2>&1; then
+            has rustup || missing "$component. Install rustup, which can add it: https://rustup.rs"
+            rustup component add "$component"
+        fi
+    done
+}
+
+machete() {
+    local root=${CARGO_TARGET_DIR:-target}/tools
+    if ! has cargo-machete && [ ! -x "$root/bin/cargo-machete" ]; then
+        cargo install --quiet --locked --root "$root" --version '^0.9' cargo-machete >&2
+    fi
+    command -v cargo-machete || echo "$root/bin/cargo-machete"
+}
+
+"${1:-build}"

@@ -1,0 +1,186 @@
+#!/usr/bin/env bash
+# `make up`: builds the component and serves it on http://127.0.0.1:$PORT until it is
+# stopped, with a Redis of its own unless REDIS_ADDRESS names one. The settings are those of
+# README.md, from the environment. Secrets go on through the environment and pipes alone:
+# command lines are for everybody to see.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+port=${PORT:-3000}
+base=http://127.0.0.1:$port
+directory= redis= server=
+
+fail() {
+    echo "make up: $1" >&2
+    exit 1
+}
+
+stop() {
+    # A second Ctrl-C must not cut this short.
+    trap '' INT TERM HUP
+    local process
+    for process in $server $redis; do
+        kill "$process" 2>/dev/null || true
+    done
+    wait
+    rm -rf "$directory"
+}
+
+is_listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+is_alive() { kill -0 "$1" 2>/dev/null; }
+
+# The answer to a GET, headers and all. Not with curl, which may not be there.
+get() {
+    (
+        exec 3<>"/dev/tcp/127.0.0.1/$port"
+        printf 'GET %s HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n' "$1" >&3
+        cat <&3
+    ) 2>/dev/null
+}
+
+random_token() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+check_address() {
+    local form='^rediss?://([^][/@:?#[:space:]]+|\[[0-9a-fA-F:.]+\]):[0-9]+$'
+    [ -z "$2" ] || [[ $2 =~ $form ]] ||
+        fail "$1 must be redis://HOST:PORT or rediss://HOST:PORT; REDIS_USERNAME, REDIS_PASSWORD and REDIS_DATABASE say the rest"
+}
+
+check_settings() {
+    [[ $port =~ ^[0-9]{1,5}$ ]] && ((10#$port >= 1 && 10#$port <= 65535)) ||
+        fail "PORT must be 1 to 65535"
+    check_address REDIS_ADDRESS "${REDIS_ADDRESS:-}"
+    check_address REDIS_REPLICA_ADDRESS "${REDIS_REPLICA_ADDRESS:-}"
+    [ -z "${REDIS_USERNAME:-}" ] || [ -n "${REDIS_PASSWORD:-}" ] ||
+        fail "REDIS_USERNAME needs REDIS_PASSWORD too"
+    ! is_listening "$port" ||
+        fail "port $port is already in use; choose another one with PORT=…"
+}
+
+# An argument in a Redis configuration.
+quoted() {
+    local text=${1//\\/\\\\}
+    printf '"%s"' "${text//\"/\\\"}"
+}
+
+redis_configuration() {
+    echo "bind 127.0.0.1"
+    echo "port $1"
+    echo 'save ""'
+    echo "dir $(quoted "$directory")"
+    echo "logfile $(quoted "$directory/redis.log")"
+    case ${REDIS_PASSWORD:+password}${REDIS_USERNAME:+ of $REDIS_USERNAME} in
+    '') ;;
+    password | 'password of default') echo "requirepass $(quoted "$REDIS_PASSWORD")" ;;
+    *)
+        echo "user default off"
+        echo "user $(quoted "$REDIS_USERNAME") on $(quoted ">$REDIS_PASSWORD") ~* &* +@all"
+        ;;
+    esac
+}
+
+start_redis() {
+    local executable=$1 redis_port attempt
+    for attempt in {1..20}; do
+        # Below the ports that systems give to clients.
+        redis_port=$((20000 + RANDOM % 12000))
+        ! is_listening "$redis_port" || continue
+        : >"$directory/redis.log"
+        redis_configuration "$redis_port" | "$executable" - &
+        redis=$!
+        while is_alive "$redis"; do
+            if grep -q 'eady to accept connections' "$directory/redis.log"; then
+                REDIS_ADDRESS=redis://127.0.0.1:$redis_port
+                return
+            fi
+            sleep 0.05
+        done
+    done
+    cat "$directory/redis.log" >&2
+    fail "$executable does not start"
+}
+
+# Whether this is a Spin that has WASI 0.3 and spin:redis@3.0.0.
+has_spin() {
+    local version='^spin ([0-9]+)\.([0-9]+)\.'
+    [[ $(spin --version 2>/dev/null) =~ $version ]] &&
+        ((BASH_REMATCH[1] > 4 || BASH_REMATCH[1] == 4 && BASH_REMATCH[2] >= 1))
+}
+
+start_server() {
+    local name value
+    for name in REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
+        KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS READ_TOKEN WRITE_TOKEN; do
+        value=${!name:-}
+        [ -z "$value" ] || export "SPIN_VARIABLE_$name=$value"
+    done
+    # What it prints is about the server; stdout is for what the caller is told.
+    if has_spin; then
+        spin up --listen "127.0.0.1:$port" >&2 &
+    else
+        cargo run --quiet --profile host -p provider-connection-cache-host -- \
+            --listen "127.0.0.1:$port" >&2 &
+    fi
+    server=$!
+    until [[ $(get /health/live) == *' 200 '* ]]; do
+        is_alive "$server" || fail "the server stopped"
+        sleep 0.1
+    done
+}
+
+# The curl argument that shows a token. One that was given is not printed: curl reads it
+# from a file that is there for as long as the service is.
+header() {
+    local name=$1 token=$2 given=$3
+    if [ -n "$given" ]; then
+        printf 'Authorization: Bearer %s\n' "$token" >"$directory/$name"
+        printf "'@%s'" "$directory/$name"
+    else
+        printf "'Authorization: Bearer %s'" "$token"
+    fi
+}
+
+print_usage() {
+    local id=0192f3a4-5b6c-7d8e-9f00-000000000001 connections=$base/v1/provider-connections
+    local json="-H 'Content-Type: application/json'" read_header write_header connection
+    read_header=$(header read-token "$READ_TOKEN" "$given_read_token")
+    write_header=$(header write-token "$WRITE_TOKEN" "$given_write_token")
+    connection='{"id":"'$id'","user_id":"0192f3a4-5b6c-7d8e-9f00-0000000003e8","provider_id":"0192f3a4-5b6c-7d8e-9f00-0000000007d0","provider_slug":"schwab","status":"active","alias":"My Schwab IRA","credentials":{"encrypted_data":"Z0FBQUFBQm5sLWNpcGhlcnRleHQ=","credential_type":"oauth2","expires_at":"2099-01-27T05:17:19.123456+00:00"},"connected_at":"2026-01-27T05:17:19+00:00","last_sync_at":null,"created_at":"2026-01-27T05:17:19+00:00","updated_at":"2026-01-27T05:17:19+00:00"}'
+    [ -n "$given_read_token" ] || echo "read token:  $READ_TOKEN"
+    [ -n "$given_write_token" ] || echo "write token: $WRITE_TOKEN"
+    echo
+    echo "curl -i -X PUT '$connections/$id?ttl=300' -H $write_header $json -d '$connection'"
+    echo "curl -i '$connections/$id' -H $read_header"
+    echo "curl -i '$connections/lookup' -H $read_header $json -d '{\"ids\":[\"$id\",\"${id%1}2\"]}'"
+    echo "curl -i -X DELETE '$connections/$id' -H $write_header"
+    echo
+    echo "ready $base"
+}
+
+check_settings
+scripts/tools.sh
+redis_server=
+[ -n "${REDIS_ADDRESS:-}" ] || redis_server=$(scripts/redis.sh)
+"${MAKE:-make}" --no-print-directory build >&2
+has_spin || cargo build --quiet --profile host -p provider-connection-cache-host
+
+given_read_token=${READ_TOKEN:-}
+given_write_token=${WRITE_TOKEN:-}
+READ_TOKEN=${READ_TOKEN:-$(random_token)}
+WRITE_TOKEN=${WRITE_TOKEN:-$(random_token)}
+
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+directory=$(mktemp -d "${TMPDIR:-/tmp}/provider-connection-cache.XXXXXX")
+[ -z "$redis_server" ] || start_redis "$redis_server"
+start_server
+answer=$(get /health/ready)
+if [[ $answer != *' 200 '* ]]; then
+    # Reads fail open, so this is worth a word, but no reason to stop.
+    echo "make up: not ready: $(sed -n 's/.*"detail":"\([^"]*\)".*/\1/p' <<<"$answer")" >&2
+fi
+print_usage
+wait "$server"
