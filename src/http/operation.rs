@@ -212,7 +212,10 @@ fn status(status: &str) -> Answer {
 }
 
 fn openapi() -> Answer {
-    Answer::new(200).body(JSON, include_bytes!("openapi.json").to_vec())
+    Answer::new(200).body(
+        JSON,
+        include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json")).to_vec(),
+    )
 }
 
 /// The body of a request that must be JSON.

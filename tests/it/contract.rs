@@ -1,0 +1,170 @@
+//! What others rely on: names, exports, imports, sizes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use wit_component::DecodedWasm;
+use wit_parser::{Docs, Resolve, TypeDefKind, WorldItem, WorldKey};
+
+use crate::support::{in_repository, lean_component, spin_component};
+
+const CACHE: &str = "provider:connection-cache/cache@0.1.0";
+const HANDLER: &str = "wasi:http/handler@0.3.0";
+
+/// The names of what a component imports and exports.
+fn interfaces(component: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
+    let bytes = fs::read(component).unwrap();
+    let DecodedWasm::Component(resolve, world) = wit_component::decode(&bytes).unwrap() else {
+        panic!("it is not a component");
+    };
+    let world = &resolve.worlds[world];
+    let names = |items: &mut dyn Iterator<Item = (&WorldKey, &WorldItem)>| {
+        items.map(|(key, _)| resolve.name_world_key(key)).collect()
+    };
+    (
+        names(&mut world.imports.iter()),
+        names(&mut world.exports.iter()),
+    )
+}
+
+#[test]
+fn the_lean_component_exports_the_cache_and_knows_nothing_of_http() {
+    let (imports, exports) = interfaces(&lean_component());
+    assert_eq!(exports, [CACHE.to_owned()].into());
+    assert!(
+        imports.iter().all(|name| !name.starts_with("wasi:http")),
+        "{imports:?}"
+    );
+}
+
+#[test]
+fn the_spin_component_exports_the_cache_and_the_handler() {
+    let (_, exports) = interfaces(&spin_component());
+    assert_eq!(exports, [CACHE.to_owned(), HANDLER.to_owned()].into());
+}
+
+#[test]
+fn neither_component_can_reach_more_than_redis() {
+    for component in [lean_component(), spin_component()] {
+        let (imports, _) = interfaces(&component);
+        for needed in ["spin:redis/redis@3.0.0", "spin:variables/variables@3.0.0"] {
+            assert!(imports.contains(needed), "{needed}");
+        }
+        for forbidden in [
+            "wasi:sockets",
+            "wasi:filesystem",
+            "wasi:http/client",
+            "wasi:http/outgoing",
+        ] {
+            assert!(
+                imports.iter().all(|name| !name.starts_with(forbidden)),
+                "{imports:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn both_components_are_small() {
+    let size = |path: &Path| fs::metadata(path).unwrap().len();
+    assert!(
+        size(&lean_component()) <= 150_000,
+        "{}",
+        size(&lean_component())
+    );
+    assert!(
+        size(&spin_component()) <= 250_000,
+        "{}",
+        size(&spin_component())
+    );
+}
+
+#[test]
+fn every_item_of_the_package_is_there_and_documented() {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(in_repository("wit")).unwrap();
+    let package = &resolve.packages[package];
+    assert_eq!(package.name.to_string(), "provider:connection-cache@0.1.0");
+
+    let mut undocumented = Vec::new();
+    let mut check = |name: &str, docs: &Docs| {
+        if docs
+            .contents
+            .as_deref()
+            .unwrap_or_default()
+            .trim()
+            .is_empty()
+        {
+            undocumented.push(name.to_owned());
+        }
+    };
+    check("package", &package.docs);
+    let worlds: BTreeSet<_> = package.worlds.keys().map(String::as_str).collect();
+    let wanted = [
+        "provider-connection-cache",
+        "provider-connection-cache-spin",
+    ];
+    assert_eq!(worlds, wanted.into());
+    for (name, world) in &package.worlds {
+        check(name, &resolve.worlds[*world].docs);
+    }
+    for (name, interface) in &package.interfaces {
+        let interface = &resolve.interfaces[*interface];
+        check(name, &interface.docs);
+        for (name, function) in &interface.functions {
+            check(name, &function.docs);
+        }
+        for (name, id) in &interface.types {
+            let kind = &resolve.types[*id];
+            // What `use` brings in is documented where it comes from.
+            if matches!(kind.kind, TypeDefKind::Type(wit_parser::Type::Id(_))) {
+                continue;
+            }
+            check(name, &kind.docs);
+            match &kind.kind {
+                TypeDefKind::Record(record) => {
+                    record
+                        .fields
+                        .iter()
+                        .for_each(|field| check(&field.name, &field.docs));
+                }
+                TypeDefKind::Variant(variant) => {
+                    variant
+                        .cases
+                        .iter()
+                        .for_each(|case| check(&case.name, &case.docs));
+                }
+                TypeDefKind::Enum(all) => {
+                    all.cases
+                        .iter()
+                        .for_each(|case| check(&case.name, &case.docs));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(undocumented.is_empty(), "{undocumented:?}");
+
+    let cache = &resolve.interfaces[package.interfaces["cache"]];
+    let functions: BTreeSet<_> = cache.functions.keys().map(String::as_str).collect();
+    let wanted = [
+        "get",
+        "get-many",
+        "get-summary",
+        "exists",
+        "lookup",
+        "set",
+        "set-many",
+        "delete",
+        "delete-many",
+        "ping",
+    ];
+    assert_eq!(functions, wanted.into());
+    assert!(
+        cache
+            .functions
+            .values()
+            .all(|function| function.kind.is_async())
+    );
+}

@@ -1,0 +1,16 @@
+//! The built components, in the embedded host, against a real Redis.
+//!
+//! `support` has what the tests share. `make build` makes the components they test.
+
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used)]
+
+mod support;
+
+mod connections;
+mod contract;
+mod entries;
+mod fail_open;
+mod http;
+mod misconfigured;
+mod properties;
+mod wit;

@@ -1,0 +1,119 @@
+//! The WIT interface `cache`, called on the lean component.
+
+use provider_connection_cache_host::wasmtime::{self, Store};
+use provider_connection_cache_host::{App, HostState, LogSink};
+
+use super::redis::{Redis, unique_prefix};
+use super::{Variables, lean_component, variables};
+
+mod bindings {
+    provider_connection_cache_host::wasmtime::component::bindgen!({
+        path: "wit",
+        world: "provider-connection-cache",
+        wasmtime_crate: provider_connection_cache_host::wasmtime,
+        exports: { default: async | store },
+        additional_derives: [PartialEq],
+    });
+}
+
+pub use self::bindings::provider::connection_cache::types::*;
+
+type Outcome<T> = Result<T, Error>;
+
+/// One instance of the lean component. A trap fails the test.
+pub struct Cache {
+    store: Store<HostState>,
+    exports: bindings::ProviderConnectionCache,
+    log: LogSink,
+    prefix: String,
+}
+
+impl Cache {
+    /// An instance over this Redis, with keys under a prefix of its own.
+    pub async fn over(redis: &Redis) -> Self {
+        Self::with(redis, &[]).await
+    }
+
+    /// As [`Cache::over`], with more variables.
+    pub async fn with(redis: &Redis, more: &[(&str, &str)]) -> Self {
+        let prefix = unique_prefix();
+        let mut variables = variables(redis, &[("key_prefix", prefix.as_str())]);
+        variables.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let allowed = variables.get("redis_address").cloned().unwrap_or_default();
+        Self::start(variables, vec![allowed]).await
+    }
+
+    /// An instance with just these variables, which may open just these addresses.
+    pub async fn start(variables: Variables, allowed_outbound_hosts: Vec<String>) -> Self {
+        let log = LogSink::memory();
+        let prefix = variables.get("key_prefix").cloned().unwrap_or_default();
+        let app = App::from_component(
+            &lean_component(),
+            allowed_outbound_hosts,
+            variables,
+            log.clone(),
+        )
+        .expect("the component loads");
+        let mut store = app.new_store();
+        let exports = bindings::ProviderConnectionCache::instantiate_async(
+            &mut store,
+            app.component(),
+            app.linker(),
+        )
+        .await
+        .expect("the component starts");
+        Self {
+            store,
+            exports,
+            log,
+            prefix,
+        }
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        self.log.contents()
+    }
+
+    /// The key under which the entry of a connection must be.
+    pub fn key(&self, id: &str) -> String {
+        match self.prefix.as_str() {
+            "" => format!("provider:conn:{id}"),
+            prefix => format!("{prefix}:provider:conn:{id}"),
+        }
+    }
+}
+
+/// One method for each function of the interface.
+macro_rules! functions {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty, $call:ident;)+) => {
+        impl Cache {
+            $(pub async fn $name(&mut self, $($argument: $kind),*) -> Outcome<$result> {
+                let Self { store, exports, .. } = self;
+                let cache = exports.provider_connection_cache_cache();
+                $(let $argument = $argument.to_owned();)*
+                let call = async |accessor: &wasmtime::component::Accessor<HostState>| {
+                    cache.$call(accessor, $($argument),*).await
+                };
+                let result = store.run_concurrent(call).await;
+                result.and_then(|result| result).expect(concat!(stringify!($name), " trapped"))
+            })+
+        }
+    };
+}
+
+functions! {
+    get(id: &str) -> Option<ProviderConnection>, call_get;
+    get_many(ids: &[String]) -> Vec<Option<ProviderConnection>>, call_get_many;
+    get_summary(id: &str) -> Option<ProviderConnectionSummary>, call_get_summary;
+    exists(id: &str) -> bool, call_exists;
+    lookup(id: &str) -> LookupResult, call_lookup;
+    set(connection: &ProviderConnection, ttl_seconds: Option<u32>) -> (), call_set;
+    set_many(connections: &[ProviderConnection], ttl_seconds: Option<u32>) -> (), call_set_many;
+    delete(id: &str) -> bool, call_delete;
+    delete_many(ids: &[String]) -> u32, call_delete_many;
+    ping() -> Duration, call_ping;
+}

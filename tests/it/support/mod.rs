@@ -1,0 +1,80 @@
+//! What the tests share: servers that end with the test, ways to call the components, data.
+
+pub mod cache;
+pub mod client;
+pub mod connection;
+pub mod fixtures;
+pub mod redis;
+pub mod service;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The variables of the component under test.
+pub type Variables = BTreeMap<String, String>;
+
+/// Variables for one test: this Redis, a time-out that a busy machine does not reach, and
+/// then `more`, which may say otherwise.
+pub fn variables(redis: &redis::Redis, more: &[(&str, &str)]) -> Variables {
+    let address = redis.address();
+    let common = [
+        ("redis_address", address.as_str()),
+        ("redis_timeout_ms", "30000"),
+    ];
+    let pairs = common.iter().chain(more);
+    pairs
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// A file or directory of this repository.
+pub fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The component that exports the cache alone.
+pub fn lean_component() -> PathBuf {
+    built("dist/provider-connection-cache.wasm")
+}
+
+/// The component that Spin serves.
+pub fn spin_component() -> PathBuf {
+    built("dist/provider-connection-cache-spin.wasm")
+}
+
+fn built(path: &str) -> PathBuf {
+    let file = in_repository(path);
+    assert!(file.exists(), "{path} is missing: run `make build` first");
+    file
+}
+
+/// What a component or its host logged when all went as it should.
+pub fn assert_nothing_trapped(log: &str) {
+    let log = log.to_lowercase();
+    for sign in [
+        "trap",
+        "panicked",
+        "worker failed",
+        "error processing",
+        "unreachable` instr",
+    ] {
+        assert!(!log.contains(sign), "the log says {sign:?}:\n{log}");
+    }
+}
+
+/// Asks again until the answer is the one wanted, for at most 20 seconds.
+pub async fn eventually<T>(mut ask: impl AsyncFnMut() -> T, wanted: impl Fn(&T) -> bool) -> T {
+    let start = Instant::now();
+    loop {
+        let answer = ask().await;
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "it did not come to be in 20 seconds"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

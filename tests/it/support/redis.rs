@@ -1,0 +1,264 @@
+//! A real Redis on a free port of this machine.
+
+use std::env;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use redis::{Client, Commands, Connection, FromRedisValue, ToRedisArgs};
+
+/// Kills Redis when the tests are over, however they end: then the pipe to this shell closes.
+const KEEPER: &str = r#""$@" >/dev/null 2>&1 & echo $!; cat >/dev/null; kill -KILL $!"#;
+
+static SHARED: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]));
+
+/// A Redis server. It ends when this is dropped.
+pub struct Redis {
+    keeper: Child,
+    process_id: u32,
+    port: u16,
+    password: Option<String>,
+}
+
+impl Redis {
+    /// The server that tests share, each with the keys under its own [`unique_prefix`].
+    /// What counts commands, or stops the server, starts its own.
+    pub fn shared() -> &'static Self {
+        &SHARED
+    }
+
+    /// A server of the test's own, with these arguments.
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with_password(None, arguments)
+    }
+
+    /// A server that asks for a password.
+    pub fn start_with_required_password(password: &str) -> Self {
+        Self::start_with_password(Some(password), &["--requirepass", password])
+    }
+
+    fn start_with_password(password: Option<&str>, arguments: &[&str]) -> Self {
+        // Another process may take a free port before Redis does: then try another one.
+        (0..5)
+            .find_map(|_| Self::try_start(free_port(), password, arguments))
+            .expect("Redis does not start")
+    }
+
+    /// Starts the server again on its port, after [`Redis::stop`].
+    pub fn start_again(&mut self) {
+        *self = Self::try_start(self.port, self.password.as_deref(), &[])
+            .expect("Redis does not start again");
+    }
+
+    fn try_start(port: u16, password: Option<&str>, arguments: &[&str]) -> Option<Self> {
+        let mut keeper = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(server_program())
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--dir"])
+            .arg(env::temp_dir())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut line = String::new();
+        let stdout = keeper.stdout.take().expect("it is piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("the shell says the process id");
+        let process_id = line.trim().parse().expect("a process id");
+        let server = Self {
+            keeper,
+            process_id,
+            port,
+            password: password.map(str::to_owned),
+        };
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(10) {
+            if let Ok(mut connection) = server.client().get_connection() {
+                let info: String = redis::cmd("INFO")
+                    .arg("server")
+                    .query(&mut connection)
+                    .unwrap();
+                return info
+                    .contains(&format!("process_id:{process_id}\r\n"))
+                    .then_some(server);
+            }
+            sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
+    /// Where it listens, as the variable `redis_address` has it.
+    pub fn address(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn client(&self) -> Client {
+        let userinfo = self
+            .password
+            .as_ref()
+            .map_or(String::new(), |password| format!(":{password}@"));
+        Client::open(format!("redis://{userinfo}127.0.0.1:{}/", self.port)).unwrap()
+    }
+
+    /// A connection of the test's own.
+    pub fn connection(&self) -> Connection {
+        self.client().get_connection().expect("Redis answers")
+    }
+
+    /// Sets a key as some other application would, without a lifetime.
+    pub fn set(&self, key: &str, value: impl ToRedisArgs + Send + Sync) {
+        self.connection().set::<_, _, ()>(key, value).unwrap();
+    }
+
+    /// Makes a key a list.
+    pub fn set_to_list(&self, key: &str) {
+        self.connection().rpush::<_, _, ()>(key, "an item").unwrap();
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<String> {
+        self.connection().get(key).unwrap()
+    }
+
+    /// The rest of a key's lifetime in seconds, rounded: -1 without one, -2 without the key.
+    pub fn ttl(&self, key: &str) -> i64 {
+        self.connection().ttl(key).unwrap()
+    }
+
+    /// The keys that match a pattern, sorted.
+    pub fn keys(&self, pattern: &str) -> Vec<String> {
+        let mut keys: Vec<String> = self.connection().keys(pattern).unwrap();
+        keys.sort();
+        keys
+    }
+
+    /// Sends any command.
+    pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        let (name, arguments) = words.split_first().expect("a command");
+        redis::cmd(name)
+            .arg(arguments)
+            .query(&mut self.connection())
+            .unwrap()
+    }
+
+    /// A number of `INFO`.
+    pub fn info(&self, name: &str) -> u64 {
+        let info: String = self.command(&["INFO", "all"]);
+        let value = info
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value
+            .unwrap_or_else(|| panic!("no {name} in INFO"))
+            .trim()
+            .parse()
+            .expect("a number")
+    }
+
+    /// The commands sent to it by now on behalf of entries, and how often each:
+    /// neither those that open a connection nor those with which this test asks.
+    pub fn commands_seen(&self) -> Vec<(String, u64)> {
+        let info: String = self.command(&["INFO", "commandstats"]);
+        let not_about_entries = [
+            "info",
+            "client",
+            "client|setinfo",
+            "hello",
+            "auth",
+            "select",
+            "config|resetstat",
+        ];
+        let mut seen: Vec<_> = info
+            .lines()
+            .filter_map(|line| {
+                let (name, numbers) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+                let calls = numbers.split(',').next()?.parse().expect("a number");
+                (!not_about_entries.contains(&name)).then(|| (name.to_owned(), calls))
+            })
+            .collect();
+        seen.sort();
+        seen
+    }
+
+    /// Forgets the commands that were sent so far.
+    pub fn forget_commands(&self) {
+        self.command::<()>(&["CONFIG", "RESETSTAT"]);
+    }
+
+    /// Ends the server; its port refuses connections from now on.
+    pub fn stop(&mut self) {
+        self.signal("KILL");
+        drop(self.keeper.stdin.take());
+        self.keeper.wait().expect("the keeper ends");
+        let start = Instant::now();
+        while self.client().get_connection().is_ok() {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "Redis does not end"
+            );
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Stops the server's process in its tracks: connections stay, answers do not come.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets the process go on.
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process_id.to_string();
+        let sent = Command::new("kill")
+            .args(["-s", signal, &process])
+            .status()
+            .expect("kill");
+        assert!(sent.success(), "cannot send {signal} to Redis");
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// A key prefix that no other test uses.
+pub fn unique_prefix() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A port on which nobody listens.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn server_program() -> PathBuf {
+    if let Some(program) = env::var_os("REDIS_SERVER") {
+        return program.into();
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    ["redis-server", "valkey-server"]
+        .iter()
+        .flat_map(|name| env::split_paths(&path).map(move |directory| directory.join(name)))
+        .find(|program| Path::is_file(program))
+        .expect("the tests need redis-server or valkey-server on the PATH, or REDIS_SERVER")
+}

@@ -1,0 +1,151 @@
+//! The HTTP service: the application of `spin.toml`, served by the embedded host.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use provider_connection_cache_host::{App, AppOptions, InstanceReuse, LogSink, serve};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::client::{Answer, Call, Client};
+use super::redis::{Redis, unique_prefix};
+use super::{Variables, in_repository, spin_component, variables};
+
+/// The tokens of a service that does not ask for others.
+pub const READ_TOKEN: &str = "read-token-of-the-tests";
+pub const WRITE_TOKEN: &str = "write-token-of-the-tests";
+
+/// What every path is under.
+pub const BASE: &str = provider_connection_cache::http::route::BASE;
+
+/// A service on a port of its own. It ends when this is dropped.
+pub struct Service {
+    app: Arc<App>,
+    address: SocketAddr,
+    log: LogSink,
+    prefix: String,
+    task: JoinHandle<()>,
+}
+
+impl Service {
+    /// A service over this Redis, with both tokens, and keys under a prefix of its own.
+    pub async fn over(redis: &Redis) -> Self {
+        Self::with(redis, &[]).await
+    }
+
+    /// As [`Service::over`], with more variables.
+    pub async fn with(redis: &Redis, more: &[(&str, &str)]) -> Self {
+        let prefix = unique_prefix();
+        let mut variables = variables(
+            redis,
+            &[
+                ("key_prefix", prefix.as_str()),
+                ("read_token", READ_TOKEN),
+                ("write_token", WRITE_TOKEN),
+            ],
+        );
+        variables.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        Self::start(variables).await
+    }
+
+    /// The application of `spin.toml` with just these variables.
+    pub async fn start(variables: Variables) -> Self {
+        let _there = spin_component();
+        let log = LogSink::memory();
+        let options = AppOptions {
+            variables: variables.clone(),
+            use_env: false,
+            log: log.clone(),
+        };
+        let app = App::load(&in_repository("spin.toml"), options).expect("spin.toml loads");
+        Self::serve(app, &variables, log).await
+    }
+
+    /// The component without its manifest: what it may open is said here.
+    pub async fn start_allowing(wasm: &Path, allowed: Vec<String>, variables: Variables) -> Self {
+        let log = LogSink::memory();
+        let app = App::from_component(wasm, allowed, variables.clone(), log.clone());
+        Self::serve(app.expect("the component loads"), &variables, log).await
+    }
+
+    async fn serve(app: App, variables: &Variables, log: LogSink) -> Self {
+        let app = Arc::new(app);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let serving = serve(Arc::clone(&app), listener, InstanceReuse::default());
+        let task = tokio::spawn(async move { serving.await.expect("the service runs") });
+        let prefix = variables.get("key_prefix").cloned().unwrap_or_default();
+        Self {
+            app,
+            address,
+            log,
+            prefix,
+            task,
+        }
+    }
+
+    /// A connection to it.
+    pub async fn connect(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// Sends one request on a connection of its own.
+    pub async fn send(&self, call: Call) -> Answer {
+        self.connect().await.send(call).await
+    }
+
+    /// Sends a request with the read token.
+    pub async fn read(&self, method: &str, path: &str) -> Answer {
+        self.send(Call::new(method, path).bearer(READ_TOKEN)).await
+    }
+
+    /// Sends a request with the write token.
+    pub async fn write(&self, method: &str, path: &str) -> Answer {
+        self.send(Call::new(method, path).bearer(WRITE_TOKEN)).await
+    }
+
+    /// `PUT`s a connection.
+    pub async fn put(&self, path: &str, entry: impl AsRef<[u8]>) -> Answer {
+        self.send(Call::new("PUT", path).bearer(WRITE_TOKEN).json(entry))
+            .await
+    }
+
+    /// `POST`s a lookup.
+    pub async fn look_up(&self, body: impl AsRef<[u8]>) -> Answer {
+        let call = Call::new("POST", &format!("{BASE}/lookup"));
+        self.send(call.bearer(READ_TOKEN).json(body)).await
+    }
+
+    /// What the component and the host logged so far.
+    pub fn log(&self) -> String {
+        self.log.contents()
+    }
+
+    /// How many instances were made so far.
+    pub fn instances_created(&self) -> usize {
+        self.app.instances_created()
+    }
+
+    /// The key under which the entry of a connection must be.
+    pub fn key(&self, id: &str) -> String {
+        match self.prefix.as_str() {
+            "" => format!("provider:conn:{id}"),
+            prefix => format!("{prefix}:provider:conn:{id}"),
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The path of a connection.
+pub fn path(id: &str) -> String {
+    format!("{BASE}/{id}")
+}
