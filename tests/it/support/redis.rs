@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use redis::{Client, Commands, Connection, FromRedisValue, ToRedisArgs};
 
 /// Kills Redis when the tests are over, however they end: then the pipe to this shell closes.
-const KEEPER: &str = r#""$@" >/dev/null 2>&1 & echo $!; cat >/dev/null; kill -KILL $!"#;
+const KEEPER: &str = r#""$@" >/dev/null 2>&1 & echo $!; cat >/dev/null; kill -KILL $! 2>/dev/null"#;
 
 static SHARED: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]));
 
