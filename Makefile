@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test check clean
+.PHONY: help tools build up test check example clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -44,6 +44,14 @@ check: tools ## check format, lints, documentation and unused dependencies
 	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target wasm32-wasip2
 	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p xtask
 	"$$(scripts/tools.sh machete)" .
+
+# A component that imports the cache, with the cache plugged in.
+example: build ## build and compose examples/usable into dist/usable.wasm
+	@command -v wac >/dev/null || { echo "missing: wac. Install it: cargo install wac-cli" >&2; exit 1; }
+	cargo build --quiet --release --target wasm32-wasip2 --manifest-path examples/usable/Cargo.toml \
+		--target-dir target/examples
+	wac plug target/examples/wasm32-wasip2/release/usable.wasm \
+		--plug dist/provider-connection-cache.wasm -o dist/usable.wasm
 
 clean: ## remove all that was built
 	cargo clean

@@ -1,5 +1,5 @@
 //! The HTTP service: what comes in is matched against [`route::ROUTES`], let in by
-//! [`access`], carried out by [`operation`], and goes out as an [`answer`].
+//! [`access`], carried out by [`operation`], and goes out as an [`Answer`].
 
 pub mod access;
 pub mod answer;

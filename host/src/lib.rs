@@ -1,7 +1,7 @@
 //! A small host for one Spin application, with Spin's own semantics, for tests, benchmarks and
 //! machines without Spin. See the README for what it leaves out.
 //!
-//! [`App`] loads a manifest or a bare component; [`serve`] answers HTTP requests with it, and
+//! [`App`] loads a manifest or a bare component; [`serve()`] answers HTTP requests with it, and
 //! [`App::new_store`] with [`App::linker`] lets a test call the component's own exports.
 
 mod allowed_hosts;

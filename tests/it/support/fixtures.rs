@@ -44,11 +44,6 @@ pub fn reference_entries() -> Vec<StoredEntry> {
     rows.iter().map(entry).collect()
 }
 
-/// The entry with all of its fields.
-pub fn whole_entry() -> StoredEntry {
-    reference_entries().swap_remove(0)
-}
-
 /// A stored value and what the existing application reads from it.
 pub struct DecodingCase {
     pub name: String,

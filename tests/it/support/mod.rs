@@ -9,7 +9,6 @@ pub mod service;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// The variables of the component under test.
 pub type Variables = BTreeMap<String, String>;
@@ -60,21 +59,5 @@ pub fn assert_nothing_trapped(log: &str) {
         "unreachable` instr",
     ] {
         assert!(!log.contains(sign), "the log says {sign:?}:\n{log}");
-    }
-}
-
-/// Asks again until the answer is the one wanted, for at most 20 seconds.
-pub async fn eventually<T>(mut ask: impl AsyncFnMut() -> T, wanted: impl Fn(&T) -> bool) -> T {
-    let start = Instant::now();
-    loop {
-        let answer = ask().await;
-        if wanted(&answer) {
-            return answer;
-        }
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "it did not come to be in 20 seconds"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -100,11 +100,6 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     fn client(&self) -> Client {
         let userinfo = self
             .password
