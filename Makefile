@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test check example clean
+.PHONY: help tools build up test bench check example clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -31,6 +31,10 @@ up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own
 test: build ## run every test, against a real Redis
 	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" \
 		cargo test --profile host --workspace --exclude xtask --lib --bins --tests
+
+bench: build ## time 200 sequential lookups
+	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" \
+		cargo bench --profile host -p $(COMPONENT) --bench keep_alive
 
 # The component is checked for both targets: some of it is there for WebAssembly only. Its
 # documentation is built for WebAssembly, where all of it is there.
