@@ -44,7 +44,7 @@ check: tools ## check format, lints, documentation and unused dependencies
 	cargo fmt --all --check
 	cargo clippy --profile host --workspace --all-targets -- -D warnings
 	cargo clippy --profile host -p $(COMPONENT) --target wasm32-wasip2 -- -D warnings
-	cargo clippy --profile host -p $(COMPONENT) --target wasm32-wasip2 --no-default-features -- -D warnings
+	cargo clippy --profile host -p $(COMPONENT) --target wasm32-wasip2 --no-default-features --features component -- -D warnings
 	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target wasm32-wasip2
 	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p xtask
 	"$$(scripts/tools.sh machete)" .

@@ -47,7 +47,8 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Component {
     ) -> Result<spin_sdk::wasip3::http::types::Response, spin_sdk::wasip3::http::types::ErrorCode>
     {
         use crate::http::{answer, service};
-        service::send(answer(service::Request::new(request)).await).await
+        let instance = Instance::get().await;
+        service::send(answer(&instance, service::Request::new(request)).await).await
     }
 }
 

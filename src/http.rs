@@ -18,19 +18,18 @@ use self::route::{Access, Found};
 use self::service::Request;
 use crate::instance::Instance;
 
-/// The answer to any request.
-pub async fn answer(request: Request) -> Answer {
+/// The answer of this instance to any request.
+pub async fn answer(instance: &Instance, request: Request) -> Answer {
     let head = request.method() == "HEAD";
-    let answer = match respond(request).await {
+    let answer = match respond(instance, request).await {
         Ok(answer) => answer,
         Err(problem) => problem.into(),
     };
     if head { answer.without_body() } else { answer }
 }
 
-async fn respond(request: Request) -> Result<Answer, Problem> {
+async fn respond(instance: &Instance, request: Request) -> Result<Answer, Problem> {
     let (path, query) = request.path_and_query();
-    let instance = Instance::get().await;
     let found = route::find(request.method(), path);
     // What needs no token needs none to be found either; all else is shown to nobody
     // who has no token, not even whether it exists.

@@ -24,13 +24,15 @@ impl Instance {
         if let Some(instance) = INSTANCE.with(|cell| cell.get().cloned()) {
             return instance;
         }
-        let config = Config::from(Variables::read().await);
+        let instance = Rc::new(Self::configured().await);
         // Another call may have read the variables meanwhile: the first to come here
         // sets up the instance, so that there is one set of connections.
-        INSTANCE.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(Self::new(config)))))
+        INSTANCE.with(|cell| Rc::clone(cell.get_or_init(|| instance)))
     }
 
-    fn new(config: Config) -> Self {
+    /// A new one, of the configuration that the host has.
+    pub async fn configured() -> Self {
+        let config = Config::from(Variables::read().await);
         if let Err(error) = &config.cache {
             log(&error.to_string());
         }

@@ -18,5 +18,5 @@ pub mod json;
 pub mod redis;
 pub mod timestamp;
 
-#[cfg(target_family = "wasm")]
+#[cfg(all(feature = "component", target_family = "wasm"))]
 pub mod component;

@@ -9,7 +9,10 @@ use wasmparser::{Parser, Payload};
 
 /// Each component: its file, and the features that make it.
 const COMPONENTS: [(&str, &[&str]); 2] = [
-    ("provider-connection-cache.wasm", &["--no-default-features"]),
+    (
+        "provider-connection-cache.wasm",
+        &["--no-default-features", "--features", "component"],
+    ),
     ("provider-connection-cache-spin.wasm", &[]),
 ];
 
