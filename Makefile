@@ -6,7 +6,7 @@ SHELL := bash
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
 SETTINGS := REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
-	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS READ_TOKEN WRITE_TOKEN PORT
+	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES READ_TOKEN WRITE_TOKEN PORT
 $(foreach name,$(SETTINGS),$(if $(filter command,$(origin $(name))),\
 	$(eval override $(name) := $$(value $(name)))))
 export $(SETTINGS)

@@ -111,7 +111,7 @@ has_spin() {
 start_server() {
     local name value
     for name in REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
-        KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS READ_TOKEN WRITE_TOKEN; do
+        KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES READ_TOKEN WRITE_TOKEN; do
         value=${!name:-}
         [ -z "$value" ] || export "SPIN_VARIABLE_$name=$value"
     done

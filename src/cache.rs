@@ -1,14 +1,21 @@
 //! The operations of the cache, over Redis. Reads fail open, writes tell the truth.
 
+mod near;
+mod written;
+
 use std::io::Write as _;
+use std::rc::Rc;
 use std::time::Duration;
 
 use spin_sdk::wasip3::clocks::{monotonic_clock, system_clock};
 
+use self::near::NearCache;
+use self::written::Written;
 use crate::config::{CacheConfig, ConfigError, Ttl};
-use crate::connection::{Id, Invalid, ProviderConnection};
+use crate::connection::{Id, Invalid, ProviderConnection, Summary};
 use crate::entry::{self, Corrupt};
-use crate::redis::{Failure, Redis};
+use crate::flight::Flights;
+use crate::redis::{Failure, Read, Redis, Stored};
 use crate::timestamp::Timestamp;
 
 /// What a read found.
@@ -33,6 +40,14 @@ impl<T> Lookup<T> {
         }
     }
 
+    /// The same if what was found is wanted; otherwise it is not there.
+    pub fn filter(self, wanted: impl FnOnce(&T) -> bool) -> Self {
+        match self {
+            Self::Hit(found) if !wanted(&found) => Self::Miss,
+            lookup => lookup,
+        }
+    }
+
     /// The same with `f` done to what was found.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Lookup<U> {
         match self {
@@ -45,11 +60,20 @@ impl<T> Lookup<T> {
 }
 
 /// A connection and the rest of its lifetime in the cache.
+#[derive(Clone)]
 pub struct Entry {
     /// The connection.
     pub connection: ProviderConnection,
-    /// The rest of its lifetime; none if it has no end.
+    /// The rest of its lifetime; none if it has no end, or if it was not asked for.
     pub remaining: Option<Duration>,
+}
+
+/// A summary, and where it comes from.
+pub struct Summarized {
+    /// The summary, as of now.
+    pub summary: Summary,
+    /// Whether it comes from the near cache, not from Redis.
+    pub near: bool,
 }
 
 /// At most 1,000 things to read or write at once.
@@ -82,11 +106,24 @@ pub struct Cache {
     redis: Result<Redis, Failure>,
     key_prefix: String,
     default_ttl: Ttl,
+    near: Option<NearCache>,
+    /// The reads in flight, by connection, and by whether its lifetime is read too.
+    reads: Flights<(Id, bool), Lookup<Rc<Entry>>>,
+    /// What this instance wrote. The replica may not know of it yet.
+    written: Option<Written>,
 }
 
 impl Cache {
     /// The cache of this configuration. With a wrong one it works as if Redis were away.
     pub fn new(config: Result<CacheConfig, ConfigError>) -> Self {
+        let off = Self {
+            redis: Err(Failure::Unexpected),
+            key_prefix: String::new(),
+            default_ttl: Ttl::DEFAULT,
+            near: None,
+            reads: Flights::default(),
+            written: None,
+        };
         match config {
             Ok(config) => Self {
                 redis: Ok(Redis::new(&config)),
@@ -95,59 +132,70 @@ impl Cache {
                     prefix => format!("{prefix}:"),
                 },
                 default_ttl: config.default_ttl,
+                near: config.near_cache.as_ref().map(NearCache::new),
+                written: config.replica.map(|_| Written::new()),
+                ..off
             },
             Err(error) => Self {
                 redis: Err(Failure::Misconfigured(error)),
-                key_prefix: String::new(),
-                default_ttl: Ttl::DEFAULT,
+                ..off
             },
         }
     }
 
     /// The connection.
     pub async fn get(&self, id: Id) -> Lookup<ProviderConnection> {
-        let found = match self.redis() {
-            Ok(redis) => redis.get(&self.key(id)).await,
-            Err(failure) => Err(failure),
-        };
-        read(id, found)
-    }
-
-    /// The connections, in the order of the ids, in one round trip.
-    pub async fn get_many(&self, ids: &Batch<Id>) -> Vec<Lookup<ProviderConnection>> {
-        let found = match self.redis() {
-            Ok(redis) => redis.get_many(&self.keys(ids)).await,
-            Err(failure) => Err(failure),
-        };
-        match found {
-            Ok(values) => {
-                let pairs = ids.iter().zip(values);
-                pairs.map(|(id, value)| read(*id, Ok(value))).collect()
-            }
-            Err(failure) => {
-                let unavailable = |_| Lookup::Unavailable(failure.clone());
-                ids.iter().map(unavailable).collect()
-            }
-        }
+        let found = self.read(id, false).await;
+        found.map(|entry| Rc::unwrap_or_clone(entry).connection)
     }
 
     /// The connection and the rest of its lifetime.
     pub async fn lookup(&self, id: Id) -> Lookup<Entry> {
-        let found = match self.redis() {
-            Ok(redis) => redis.get_with_remaining(&self.key(id)).await,
-            Err(failure) => Err(failure),
-        };
-        let mut remaining = None;
-        let value = found.map(|stored| {
-            stored.map(|stored| {
-                remaining = stored.remaining;
-                stored.value
+        self.read(id, true).await.map(Rc::unwrap_or_clone)
+    }
+
+    /// The summary of the connection as of now. It may come from the near cache.
+    pub async fn summary(&self, id: Id) -> Lookup<Summarized> {
+        let near = self.near.as_ref();
+        if let Some(summary) = near.and_then(|near| near.get(id)) {
+            return Lookup::Hit(Summarized {
+                summary: summary.at(now()),
+                near: true,
+            });
+        }
+        let found = self.read(id, near.is_some()).await;
+        found.map(|entry| summarized(Rc::unwrap_or_clone(entry).connection))
+    }
+
+    /// The connections, in the order of the ids, in one round trip.
+    pub async fn get_many(&self, ids: &Batch<Id>) -> Vec<Lookup<ProviderConnection>> {
+        let found = self.read_many(&ids.0).await;
+        let connection = |found: Lookup<Entry>| found.map(|entry| entry.connection);
+        found.into_iter().map(connection).collect()
+    }
+
+    /// The summaries of the connections as of now, in the order of the ids. Those that
+    /// do not come from the near cache are read in one round trip.
+    pub async fn summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<Summarized>> {
+        let near = |id: &Id| {
+            let summary = self.near.as_ref()?.get(*id)?;
+            Some(Summarized {
+                summary: summary.at(now()),
+                near: true,
             })
-        });
-        read(id, value).map(|connection| Entry {
-            connection,
-            remaining,
-        })
+        };
+        let mut found: Vec<_> = ids.iter().map(near).collect();
+        let far = ids.iter().zip(&found);
+        let far = far.filter_map(|(id, found)| found.is_none().then_some(*id));
+        let mut read = self.read_many(&far.collect::<Vec<_>>()).await.into_iter();
+        let from_redis = |found: Option<Lookup<Entry>>| match found {
+            Some(found) => found.map(|entry| summarized(entry.connection)),
+            None => Lookup::Miss,
+        };
+        found
+            .drain(..)
+            .map(|near| near.map_or_else(|| from_redis(read.next()), Lookup::Hit))
+            .collect()
     }
 
     /// Stores the connection, for the configured lifetime if none is given.
@@ -156,10 +204,12 @@ impl Cache {
         connection: &ProviderConnection,
         ttl: Option<Ttl>,
     ) -> Result<(), Failure> {
-        let key = self.key(connection.fields().id);
+        let id = connection.fields().id;
         let ttl = ttl.unwrap_or(self.default_ttl);
+        let ids = [id];
+        let _written = self.write(&ids);
         self.redis()?
-            .set(&key, &entry::encode(connection), ttl)
+            .set(&self.key(id), &entry::encode(connection), ttl)
             .await
     }
 
@@ -173,7 +223,9 @@ impl Cache {
             (self.key(connection.fields().id), entry::encode(connection))
         };
         let entries: Vec<_> = connections.iter().map(entry).collect();
+        let ids: Vec<_> = connections.iter().map(|one| one.fields().id).collect();
         let ttl = ttl.unwrap_or(self.default_ttl);
+        let _written = self.write(&ids);
         self.redis()?.set_many(&entries, ttl).await
     }
 
@@ -184,7 +236,8 @@ impl Cache {
 
     /// Removes the connections. How many of them were there.
     pub async fn delete_many(&self, ids: &Batch<Id>) -> Result<u32, Failure> {
-        self.redis()?.delete(&self.keys(ids)).await
+        let _written = self.write(&ids.0);
+        self.redis()?.delete(&self.keys(&ids.0)).await
     }
 
     /// How long Redis took to answer just now.
@@ -196,6 +249,66 @@ impl Cache {
         ))
     }
 
+    /// What Redis holds of a connection. Those who ask at the same time share the answer.
+    async fn read(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
+        let read = async {
+            let begun = self.near.as_ref().map(NearCache::begin);
+            let found = match self.redis() {
+                Ok(redis) => redis.get(&self.key(id), self.how(&[id], lifetime)).await,
+                Err(failure) => Err(failure),
+            };
+            let found = decode(id, found);
+            self.keep(begun, &found);
+            found.map(Rc::new)
+        };
+        self.reads.share((id, lifetime), read).await
+    }
+
+    /// What Redis holds of each of these connections.
+    async fn read_many(&self, ids: &[Id]) -> Vec<Lookup<Entry>> {
+        let begun = self.near.as_ref().map(NearCache::begin);
+        let how = self.how(ids, self.near.is_some());
+        let found = match self.redis() {
+            Ok(redis) => redis.get_many(&self.keys(ids), how).await,
+            Err(failure) => Err(failure),
+        };
+        match found {
+            Ok(all) => {
+                let decoded = ids.iter().zip(all).map(|(id, stored)| {
+                    let found = decode(*id, Ok(stored));
+                    self.keep(begun, &found);
+                    found
+                });
+                decoded.collect()
+            }
+            Err(failure) => {
+                let unavailable = |_| Lookup::Unavailable(failure.clone());
+                ids.iter().map(unavailable).collect()
+            }
+        }
+    }
+
+    fn how(&self, ids: &[Id], lifetime: bool) -> Read {
+        let written = self.written.as_ref();
+        Read {
+            lifetime,
+            replica: !written.is_some_and(|written| ids.iter().any(|id| written.contains(*id))),
+        }
+    }
+
+    /// Keeps what was read in the near cache, if there is one.
+    fn keep(&self, begun: Option<near::Begun>, found: &Lookup<Entry>) {
+        if let (Some(near), Some(begun), Lookup::Hit(entry)) = (&self.near, begun, found) {
+            let summary = entry.connection.clone().summarize(now());
+            near.keep(begun, &summary, entry.remaining);
+        }
+    }
+
+    /// To be held while these connections are written.
+    fn write<'a>(&'a self, ids: &'a [Id]) -> Write<'a> {
+        Write { cache: self, ids }
+    }
+
     fn redis(&self) -> Result<&Redis, Failure> {
         self.redis.as_ref().map_err(Failure::clone)
     }
@@ -204,8 +317,29 @@ impl Cache {
         format!("{}provider:conn:{id}", self.key_prefix)
     }
 
-    fn keys(&self, ids: &Batch<Id>) -> Vec<String> {
+    fn keys(&self, ids: &[Id]) -> Vec<String> {
         ids.iter().map(|id| self.key(*id)).collect()
+    }
+}
+
+/// A write to Redis. When it is over, whatever it came to, nothing that was read before is
+/// answered any more: whoever is told of the write reads what it wrote, or newer.
+struct Write<'a> {
+    cache: &'a Cache,
+    ids: &'a [Id],
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        self.cache.reads.forget(|(id, _)| self.ids.contains(&id));
+        for id in self.ids {
+            if let Some(near) = &self.cache.near {
+                near.forget(*id);
+            }
+            if let Some(written) = &self.cache.written {
+                written.insert(*id);
+            }
+        }
     }
 }
 
@@ -217,10 +351,15 @@ pub fn now() -> Timestamp {
 }
 
 /// Reads what Redis found under the key of `id`.
-fn read(id: Id, found: Result<Option<Vec<u8>>, Failure>) -> Lookup<ProviderConnection> {
+fn decode(id: Id, found: Result<Option<Stored>, Failure>) -> Lookup<Entry> {
     let corrupt = match found {
-        Ok(Some(value)) => match entry::decode_stored(id, &value) {
-            Ok(connection) => return Lookup::Hit(connection),
+        Ok(Some(stored)) => match entry::decode_stored(id, &stored.value) {
+            Ok(connection) => {
+                return Lookup::Hit(Entry {
+                    connection,
+                    remaining: stored.remaining,
+                });
+            }
             Err(corrupt) => corrupt,
         },
         Ok(None) => return Lookup::Miss,
@@ -229,6 +368,13 @@ fn read(id: Id, found: Result<Option<Vec<u8>>, Failure>) -> Lookup<ProviderConne
     };
     log(&format!("corrupt entry {id}: {corrupt}"));
     Lookup::Corrupt(corrupt)
+}
+
+fn summarized(connection: ProviderConnection) -> Summarized {
+    Summarized {
+        summary: connection.summarize(now()),
+        near: false,
+    }
 }
 
 /// One line to standard error, where Spin keeps a component's log.

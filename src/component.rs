@@ -1,7 +1,7 @@
 //! The WIT export `provider:connection-cache/cache`: arguments in, parsed; what the cache
 //! found out, as WIT types.
 
-use crate::cache::{Batch, Lookup, now};
+use crate::cache::{Batch, Lookup};
 use crate::config::{MAX_TTL_SECONDS, Ttl};
 use crate::connection::{
     Alias, CredentialType, Credentials, EncryptedData, Fields, Id, Invalid, ProviderConnection,
@@ -72,15 +72,13 @@ impl Guest for Component {
 
     async fn get_summary(id: String) -> Result<Option<wit::ProviderConnectionSummary>, wit::Error> {
         let id = Id::parse("id", &id)?;
-        let found = Instance::get().await.cache.get(id).await;
-        Ok(found
-            .hit()
-            .map(|connection| connection.summarize(now()).into()))
+        let found = Instance::get().await.cache.summary(id).await;
+        Ok(found.hit().map(|found| found.summary.into()))
     }
 
     async fn exists(id: String) -> Result<bool, wit::Error> {
         let id = Id::parse("id", &id)?;
-        let found = Instance::get().await.cache.get(id).await;
+        let found = Instance::get().await.cache.summary(id).await;
         Ok(found.hit().is_some())
     }
 

@@ -1,7 +1,7 @@
 //! The configuration: Spin variables, checked once per instance.
 
 use std::fmt;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 /// The longest lifetime of an entry: 30 days, in seconds.
@@ -138,6 +138,17 @@ pub struct CacheConfig {
     pub key_prefix: String,
     /// The lifetime of an entry that is stored without one.
     pub default_ttl: Ttl,
+    /// The near cache; none if it is off.
+    pub near_cache: Option<NearCacheConfig>,
+}
+
+/// How the near cache is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NearCacheConfig {
+    /// How long it answers with what was read.
+    pub ttl: Duration,
+    /// How many summaries it holds.
+    pub entries: NonZeroUsize,
 }
 
 /// The whole configuration. Tokens cannot be wrong, so that access stays guarded while
@@ -162,12 +173,14 @@ pub enum Variable {
     KeyPrefix,
     CacheProviderTtl,
     RedisTimeoutMs,
+    NearCacheTtlMs,
+    NearCacheEntries,
     ReadToken,
     WriteToken,
 }
 
 /// Every variable's name, in the order of [`Variable`].
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 12] = [
     "redis_address",
     "redis_username",
     "redis_password",
@@ -176,6 +189,8 @@ pub const NAMES: [&str; 10] = [
     "key_prefix",
     "cache_provider_ttl",
     "redis_timeout_ms",
+    "near_cache_ttl_ms",
+    "near_cache_entries",
     "read_token",
     "write_token",
 ];
@@ -280,6 +295,19 @@ impl TryFrom<&Variables> for CacheConfig {
             1..=MAX_TTL_SECONDS,
             "a whole number of seconds from 1 to 2592000",
         )?;
+        let near_cache_ttl_ms = variables.number(
+            Variable::NearCacheTtlMs,
+            0,
+            0..=3_600_000,
+            "a whole number of milliseconds from 0 (off) to 3600000",
+        )?;
+        let near_cache_entries = variables.number(
+            Variable::NearCacheEntries,
+            1_000,
+            1..=100_000,
+            "a whole number from 1 to 100000",
+        )?;
+        let near_cache_entries = NonZeroUsize::new(near_cache_entries as usize);
         Ok(Self {
             redis,
             replica: variables.address(Variable::RedisReplicaAddress)?,
@@ -293,6 +321,12 @@ impl TryFrom<&Variables> for CacheConfig {
             timeout: Duration::from_millis(timeout_ms.into()),
             key_prefix: variables.get(Variable::KeyPrefix).to_owned(),
             default_ttl: Ttl::from_seconds(default_ttl).unwrap_or(Ttl::DEFAULT),
+            near_cache: near_cache_entries
+                .filter(|_| near_cache_ttl_ms > 0)
+                .map(|entries| NearCacheConfig {
+                    ttl: Duration::from_millis(near_cache_ttl_ms.into()),
+                    entries,
+                }),
         })
     }
 }
@@ -329,6 +363,21 @@ mod tests {
         assert_eq!(config.timeout, Duration::from_millis(250));
         assert_eq!(config.default_ttl.seconds(), 300);
         assert_eq!(config.key_prefix, "");
+        assert_eq!(config.near_cache, None);
+    }
+
+    #[test]
+    fn the_near_cache_is_on_when_it_has_a_lifetime() {
+        let ttl = (Variable::NearCacheTtlMs, "1500");
+        let config = CacheConfig::try_from(&with(&[ttl])).expect("it is valid");
+        let near_cache = config.near_cache.expect("it is on");
+        assert_eq!(near_cache.ttl, Duration::from_millis(1_500));
+        assert_eq!(near_cache.entries.get(), 1_000);
+        let entries = (Variable::NearCacheEntries, "7");
+        let config = CacheConfig::try_from(&with(&[ttl, entries])).expect("it is valid");
+        assert_eq!(config.near_cache.expect("it is on").entries.get(), 7);
+        let config = CacheConfig::try_from(&with(&[entries])).expect("it is valid");
+        assert_eq!(config.near_cache, None);
     }
 
     #[test]
@@ -395,6 +444,9 @@ mod tests {
             (Variable::RedisTimeoutMs, "0"),
             (Variable::RedisTimeoutMs, "60001"),
             (Variable::RedisTimeoutMs, "250ms"),
+            (Variable::NearCacheTtlMs, "3600001"),
+            (Variable::NearCacheEntries, "0"),
+            (Variable::NearCacheEntries, "100001"),
         ] {
             let error = CacheConfig::try_from(&with(&[(variable, value)]));
             let error = error.expect_err("the value is wrong");

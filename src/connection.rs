@@ -281,33 +281,29 @@ impl ProviderConnection {
             Some(credentials) => (Some(credentials.credential_type), credentials.expires_at),
             None => (None, None),
         };
-        let runs_out_by = |micros: i64| {
-            credentials_expire_at.is_some_and(|expires_at| expires_at.micros() <= micros)
-        };
-        let is_connected = fields.status == Status::Active && fields.credentials.is_some();
-        let credentials_expired = runs_out_by(now.micros());
-        Summary {
+        let summary = Summary {
             id: fields.id,
             user_id: fields.user_id,
             provider_id: fields.provider_id,
             provider_slug: fields.provider_slug,
             alias: fields.alias,
             status: fields.status,
-            is_connected,
+            is_connected: fields.status == Status::Active && credential_type.is_some(),
             needs_reauthentication: matches!(
                 fields.status,
                 Status::Expired | Status::Revoked | Status::Failed
             ),
-            credentials_expired,
-            credentials_expiring_soon: runs_out_by(now.micros() + EXPIRING_SOON_MICROS),
-            can_sync: is_connected && !credentials_expired,
+            credentials_expired: false,
+            credentials_expiring_soon: false,
+            can_sync: false,
             credential_type,
             credentials_expire_at,
             connected_at: fields.connected_at,
             last_sync_at: fields.last_sync_at,
             created_at: fields.created_at,
             updated_at: fields.updated_at,
-        }
+        };
+        summary.at(now)
     }
 }
 
@@ -333,4 +329,21 @@ pub struct Summary {
     pub last_sync_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl Summary {
+    /// The same at another moment.
+    pub fn at(self, now: Timestamp) -> Self {
+        let runs_out_by = |micros: i64| {
+            let expire_at = self.credentials_expire_at;
+            expire_at.is_some_and(|expire_at| expire_at.micros() <= micros)
+        };
+        let credentials_expired = runs_out_by(now.micros());
+        Self {
+            credentials_expired,
+            credentials_expiring_soon: runs_out_by(now.micros() + EXPIRING_SOON_MICROS),
+            can_sync: self.is_connected && !credentials_expired,
+            ..self
+        }
+    }
 }

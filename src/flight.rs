@@ -1,6 +1,7 @@
 //! One attempt, many who wait for it.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::rc::Rc;
 
 use spin_sdk::wasip3::wit_stream;
@@ -32,9 +33,14 @@ impl<T: Clone> Flight<T> {
         (Pilot(Rc::clone(&flight)), flight)
     }
 
+    /// Whether it has ended, with a result or without one.
+    pub fn is_over(&self) -> bool {
+        self.over.get()
+    }
+
     /// Its result; none if it was given up.
     pub async fn result(&self) -> Option<T> {
-        if !self.over.get() {
+        if !self.is_over() {
             let (writer, mut reader) = wit_stream::new();
             self.waiting.borrow_mut().push(writer);
             reader.next().await;
@@ -54,5 +60,60 @@ impl<T> Drop for Pilot<T> {
     fn drop(&mut self) {
         self.0.over.set(true);
         self.0.waiting.borrow_mut().clear();
+    }
+}
+
+/// The attempts in flight, at most one for each key. A list, for they are few.
+pub struct Flights<K, T>(RefCell<Vec<(K, Rc<Flight<T>>)>>);
+
+impl<K: Eq + Copy, T: Clone> Default for Flights<K, T> {
+    fn default() -> Self {
+        Self(RefCell::new(Vec::new()))
+    }
+}
+
+impl<K: Eq + Copy, T: Clone> Flights<K, T> {
+    /// The result of `work`, or of the attempt for the same key that is in flight already.
+    pub async fn share(&self, key: K, work: impl Future<Output = T>) -> T {
+        while let Some(flight) = self.find(key) {
+            // None if its caller was cancelled: the first to come here makes another.
+            if let Some(result) = flight.result().await {
+                return result;
+            }
+        }
+        let (pilot, flight) = Flight::start();
+        self.0.borrow_mut().push((key, Rc::clone(&flight)));
+        let listed = Listed {
+            flights: self,
+            flight,
+        };
+        let result = work.await;
+        drop(listed);
+        pilot.land(result.clone());
+        result
+    }
+
+    /// From now on nobody joins the attempts that `are` out of date.
+    pub fn forget(&self, are: impl Fn(K) -> bool) {
+        self.0.borrow_mut().retain(|(key, _)| !are(*key));
+    }
+
+    fn find(&self, key: K) -> Option<Rc<Flight<T>>> {
+        let flights = self.0.borrow();
+        let flight = flights.iter().find(|(of, _)| *of == key);
+        flight.map(|(_, flight)| Rc::clone(flight))
+    }
+}
+
+/// A flight's place in the list, which it leaves when it is over, however it ends.
+struct Listed<'a, K, T> {
+    flights: &'a Flights<K, T>,
+    flight: Rc<Flight<T>>,
+}
+
+impl<K, T> Drop for Listed<'_, K, T> {
+    fn drop(&mut self) {
+        let mut flights = self.flights.0.borrow_mut();
+        flights.retain(|(_, flight)| !Rc::ptr_eq(flight, &self.flight));
     }
 }

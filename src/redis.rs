@@ -4,17 +4,19 @@
 mod deadline;
 mod failure;
 mod link;
+mod outage;
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::try_join;
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 pub use self::failure::Failure;
 
-use self::deadline::Deadline;
+use self::deadline::Timer;
 use self::link::{Endpoint, Link};
-use crate::config::{CacheConfig, Ttl};
+use crate::config::{Address, CacheConfig, Ttl};
 
 /// Stores every `KEYS[i]` with `ARGV[i + 1]` for `ARGV[1]` seconds. A script, because
 /// all commands of an instance share one connection: between MULTI and EXEC those of
@@ -22,84 +24,98 @@ use crate::config::{CacheConfig, Ttl};
 const SET_MANY: &str = "for i = 1, #KEYS do \
      redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end";
 
-/// What a key holds, and what is left of its lifetime.
+/// Answers the value of each key, and then the rest of the lifetime of each.
+const GET_MANY_WITH_LIFETIMES: &str = "local all = redis.call('MGET', unpack(KEYS)) \
+     for i = 1, #KEYS do all[#KEYS + i] = redis.call('PTTL', KEYS[i]) end \
+     return all";
+
+/// What a key holds.
 pub struct Stored {
     /// The value.
     pub value: Vec<u8>,
-    /// The rest of the lifetime; none for a key without one.
+    /// The rest of its lifetime; none for a key without one, or if it was not asked for.
     pub remaining: Option<Duration>,
 }
 
-/// The Redis that holds the entries.
+/// What a read must tell, and whom it may ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    /// Whether the rest of the lifetime is asked for too.
+    pub lifetime: bool,
+    /// Whether the replica may answer, which may not know yet of the last write.
+    pub replica: bool,
+}
+
+/// The Redis that holds the entries, and its replica.
 pub struct Redis {
-    primary: Link,
+    primary: Rc<Link>,
+    replica: Option<Rc<Link>>,
+    timer: Rc<Timer>,
     timeout: Duration,
 }
 
 impl Redis {
     /// The Redis of this configuration. Connects at the first command.
     pub fn new(config: &CacheConfig) -> Self {
-        let primary = Link::new(Endpoint {
-            address: config.redis.clone(),
-            login: config.login.clone(),
-            database: config.database,
-        });
+        let timer = Rc::<Timer>::default();
+        let link = |address: &Address| {
+            let endpoint = Endpoint {
+                address: address.clone(),
+                login: config.login.clone(),
+                database: config.database,
+                timeout: config.timeout,
+            };
+            Link::new(endpoint, Rc::clone(&timer))
+        };
         Self {
-            primary,
+            primary: link(&config.redis),
+            replica: config.replica.as_ref().map(link),
+            timer,
             timeout: config.timeout,
         }
     }
 
-    /// GET: the value, if the key is there.
-    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
-        let reply = self.call(Command::new("GET").arg(key)).await?;
-        match <[RedisResult; 1]>::try_from(reply) {
-            Ok([RedisResult::Nil]) => Ok(None),
-            Ok([RedisResult::Binary(value)]) => Ok(Some(value)),
-            _ => Err(Failure::Unexpected),
+    /// GET: what the key holds, if it is there. PTTL is sent with it if its lifetime is
+    /// asked for.
+    pub async fn get(&self, key: &str, read: Read) -> Result<Option<Stored>, Failure> {
+        let mut get = Command::new("GET").arg(key);
+        if read.lifetime {
+            get = get.and(Command::new("PTTL").arg(key));
         }
+        let mut reply = self.read(get, read).await?.into_iter();
+        stored(reply.next(), reply.next())
     }
 
-    /// GET and PTTL, sent together.
-    pub async fn get_with_remaining(&self, key: &str) -> Result<Option<Stored>, Failure> {
-        let pttl = self.call(Command::new("PTTL").arg(key));
-        let (value, pttl) = join(self.get(key), pttl).await;
-        let Some(value) = value? else {
-            return Ok(None);
-        };
-        let remaining = match pttl?.as_slice() {
-            [RedisResult::Int64(-1)] => None,
-            // Below -1 is gone: it ran out between the two commands.
-            [RedisResult::Int64(millis)] => match u64::try_from(*millis) {
-                Ok(millis) => Some(Duration::from_millis(millis)),
-                Err(_) => return Ok(None),
-            },
-            _ => return Err(Failure::Unexpected),
-        };
-        Ok(Some(Stored { value, remaining }))
-    }
-
-    /// MGET: one optional value per key, in order.
-    pub async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+    /// MGET: what each key holds, in order.
+    pub async fn get_many(
+        &self,
+        keys: &[String],
+        read: Read,
+    ) -> Result<Vec<Option<Stored>>, Failure> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let reply = self.call(Command::new("MGET").args(keys)).await?;
-        if reply.len() != keys.len() {
+        let (command, length) = if read.lifetime {
+            let count = i64::try_from(keys.len()).map_err(|_| Failure::Unexpected)?;
+            let command = Command::new("EVAL").arg(GET_MANY_WITH_LIFETIMES);
+            (command.integer(count), 2 * keys.len())
+        } else {
+            (Command::new("MGET"), keys.len())
+        };
+        let mut values = self.read(command.args(keys), read).await?;
+        if values.len() != length {
             return Err(Failure::Unexpected);
         }
-        let value = |result| match result {
-            RedisResult::Nil => Ok(None),
-            RedisResult::Binary(value) => Ok(Some(value)),
-            RedisResult::Status(_) | RedisResult::Int64(_) => Err(Failure::Unexpected),
-        };
-        reply.into_iter().map(value).collect()
+        let lifetimes = values.split_off(keys.len());
+        let mut lifetimes = lifetimes.into_iter();
+        let value = |value| stored(Some(value), lifetimes.next());
+        values.into_iter().map(value).collect()
     }
 
     /// SET with EX: the value and its lifetime in one command.
     pub async fn set(&self, key: &str, value: &[u8], ttl: Ttl) -> Result<(), Failure> {
         let command = Command::new("SET").arg(key).arg(value).arg("EX");
-        self.call(command.integer(ttl.seconds().into())).await?;
+        self.write(command.integer(ttl.seconds().into())).await?;
         Ok(())
     }
 
@@ -115,7 +131,7 @@ impl Redis {
             .args(entries.iter().map(|(key, _)| key))
             .integer(ttl.seconds().into())
             .args(entries.iter().map(|(_, value)| value));
-        self.call(command).await?;
+        self.write(command).await?;
         Ok(())
     }
 
@@ -125,7 +141,7 @@ impl Redis {
         if keys.is_empty() {
             return Ok(0);
         }
-        match self.call(Command::new("DEL").args(keys)).await?.as_slice() {
+        match self.write(Command::new("DEL").args(keys)).await?.as_slice() {
             [RedisResult::Int64(count)] => u32::try_from(*count).map_err(|_| Failure::Unexpected),
             _ => Err(Failure::Unexpected),
         }
@@ -133,24 +149,63 @@ impl Redis {
 
     /// PING.
     pub async fn ping(&self) -> Result<(), Failure> {
-        self.call(Command::new("PING")).await?;
+        self.write(Command::new("PING")).await?;
         Ok(())
     }
 
-    async fn call(&self, command: Command) -> Result<Reply, Failure> {
-        self.primary
-            .call(&command, &mut Deadline::after(self.timeout))
-            .await
+    async fn write(&self, command: Command) -> Result<Reply, Failure> {
+        let deadline = self.timer.deadline(self.timeout);
+        self.primary.call(&command, &deadline).await
     }
+
+    /// Asks the replica, if there is one, for at most half of the time: then, and if the
+    /// replica cannot answer, the primary.
+    async fn read(&self, command: Command, read: Read) -> Result<Reply, Failure> {
+        let deadline = self.timer.deadline(self.timeout);
+        if let Some(replica) = &self.replica
+            && read.replica
+        {
+            let half = deadline.at_most(self.timeout / 2);
+            match replica.call(&command, &half).await {
+                Err(failure) if failure != Failure::WrongType => {}
+                answered => return answered,
+            }
+        }
+        self.primary.call(&command, &deadline).await
+    }
+}
+
+/// What the answers to GET and PTTL say.
+fn stored(
+    value: Option<RedisResult>,
+    lifetime: Option<RedisResult>,
+) -> Result<Option<Stored>, Failure> {
+    let value = match value {
+        Some(RedisResult::Binary(value)) => value,
+        Some(RedisResult::Nil) => return Ok(None),
+        _ => return Err(Failure::Unexpected),
+    };
+    let remaining = match lifetime {
+        None | Some(RedisResult::Int64(-1)) => None,
+        // Below -1 is gone: it ran out between the two commands.
+        Some(RedisResult::Int64(millis)) => match u64::try_from(millis) {
+            Ok(millis) => Some(Duration::from_millis(millis)),
+            Err(_) => return Ok(None),
+        },
+        Some(_) => return Err(Failure::Unexpected),
+    };
+    Ok(Some(Stored { value, remaining }))
 }
 
 /// What Redis answers: one value, or the values of an array without its nesting.
 type Reply = Vec<RedisResult>;
 
-/// One command, which must be idempotent: it may be sent twice.
+/// One command, or two that are sent together. They must be idempotent: they may be sent
+/// twice.
 struct Command {
     name: &'static str,
     arguments: Vec<RedisParameter>,
+    next: Option<Box<Command>>,
 }
 
 impl Command {
@@ -158,7 +213,13 @@ impl Command {
         Self {
             name,
             arguments: Vec::new(),
+            next: None,
         }
+    }
+
+    fn and(mut self, next: Self) -> Self {
+        self.next = Some(Box::new(next));
+        self
     }
 
     fn arg(mut self, bytes: impl AsRef<[u8]>) -> Self {
@@ -171,7 +232,17 @@ impl Command {
         all.into_iter().fold(self, Self::arg)
     }
 
+    /// The answer, or both answers in a row.
     async fn run(&self, connection: &Connection) -> Result<Reply, Failure> {
+        let Some(next) = &self.next else {
+            return self.send(connection).await;
+        };
+        let (mut reply, more) = try_join(self.send(connection), next.send(connection)).await?;
+        reply.extend(more);
+        Ok(reply)
+    }
+
+    async fn send(&self, connection: &Connection) -> Result<Reply, Failure> {
         let reply = connection
             .execute(self.name, self.arguments.iter().cloned())
             .await;

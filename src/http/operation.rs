@@ -10,9 +10,9 @@ use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{Access, Operation};
 use super::service::Request;
-use crate::cache::{Batch, Cache, Lookup, now};
+use crate::cache::{Batch, Cache, Lookup, Summarized};
 use crate::config::{MAX_TTL_SECONDS, Ttl};
-use crate::connection::{Id, Invalid, ProviderConnection, Summary};
+use crate::connection::{Id, Invalid, Summary};
 use crate::entry::{self, Corrupt};
 use crate::json::{self, Node};
 use crate::redis::Failure;
@@ -67,33 +67,32 @@ async fn get(call: Call<'_>) -> Result<Answer, Problem> {
         .get("user_id")
         .map(|id| Id::parse("user_id", id))
         .transpose()?;
-    let found = owned_by(user_id, call.cache.get(id).await);
-    let cache_status = cache_status(&found);
-    let Some(connection) = found.hit() else {
-        let problem = Problem::new(Kind::NotCached, "ask the database");
-        return Err(problem.with_header(CACHE_STATUS, cache_status.to_owned()));
-    };
-    let answer = if full {
-        Answer::new(200)
-            .body(JSON, entry::encode(&connection))
-            .never_stored()
+    let is_owner = |owner: Id| user_id.is_none_or(|user_id| user_id == owner);
+    let (answer, cache_status) = if full {
+        let found = call.cache.get(id).await;
+        let found = found.filter(|connection| is_owner(connection.fields().user_id));
+        let cache_status = CacheStatus::of(&found);
+        let answer = found.hit().map(|connection| {
+            Answer::new(200)
+                .body(JSON, entry::encode(&connection))
+                .never_stored()
+        });
+        (answer, cache_status)
     } else {
-        Answer::new(200).body(JSON, json::encode(&connection.summarize(now())))
+        let found = call.cache.summary(id).await;
+        let found = found.filter(|found| is_owner(found.summary.user_id));
+        let cache_status = CacheStatus::of_summary(&found);
+        let body = |found: Summarized| Answer::new(200).body(JSON, json::encode(&found.summary));
+        (found.hit().map(body), cache_status)
+    };
+    let Some(answer) = answer else {
+        let problem = Problem::new(Kind::NotCached, "ask the database");
+        return Err(problem.with_header(CACHE_STATUS, cache_status.as_str().to_owned()));
     };
     let if_none_match = call.request.header("if-none-match");
     Ok(answer
-        .header(CACHE_STATUS, cache_status)
+        .header(CACHE_STATUS, cache_status.as_str())
         .conditional(if_none_match.as_deref()))
-}
-
-/// Another user's connection is not there.
-fn owned_by(user_id: Option<Id>, found: Lookup<ProviderConnection>) -> Lookup<ProviderConnection> {
-    match (user_id, found) {
-        (Some(user_id), Lookup::Hit(connection)) if connection.fields().user_id != user_id => {
-            Lookup::Miss
-        }
-        (_, found) => found,
-    }
 }
 
 async fn put(call: Call<'_>) -> Result<Answer, Problem> {
@@ -136,20 +135,16 @@ async fn delete(call: Call<'_>) -> Result<Answer, Problem> {
 async fn lookup(call: Call<'_>) -> Result<Answer, Problem> {
     let body = json_body(call.request).await?;
     let ids = Batch::new("ids", parse_ids(&body)?)?;
-    let found = call.cache.get_many(&ids).await;
-    let worst = found
-        .iter()
-        .map(cache_status)
-        .max_by_key(|status| status.len());
-    let moment = now();
+    let found = call.cache.summaries(&ids).await;
+    let worst = found.iter().map(CacheStatus::of_summary).max();
     let summaries = found
         .into_iter()
-        .map(|found| found.hit().map(|connection| connection.summarize(moment)));
+        .map(|found| found.hit().map(|found| found.summary));
     let connections = ById(ids.iter().copied().zip(summaries).collect());
     let body = json::encode(&LookupBody { connections });
     Ok(Answer::new(200)
         .body(JSON, body)
-        .header(CACHE_STATUS, worst.unwrap_or(HIT)))
+        .header(CACHE_STATUS, worst.unwrap_or(CacheStatus::Hit).as_str()))
 }
 
 /// The ids of a lookup, each once: the answer has one member for each.
@@ -236,17 +231,45 @@ async fn json_body(request: &Request) -> Result<Vec<u8>, Problem> {
 }
 
 const CACHE_STATUS: &str = "cache-status";
-const HIT: &str = "provider-connection-cache; hit";
 
-/// What the lookup found, in the words of RFC 9211.
-fn cache_status<T>(found: &Lookup<T>) -> &'static str {
-    match found {
-        Lookup::Hit(_) => HIT,
-        Lookup::Miss => "provider-connection-cache; fwd=miss",
-        Lookup::Corrupt(_) => "provider-connection-cache; fwd=miss; detail=corrupt",
-        Lookup::Unavailable(Failure::Timeout) => {
-            "provider-connection-cache; fwd=miss; detail=timeout"
+/// What a lookup found, from best to worst.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum CacheStatus {
+    NearHit,
+    Hit,
+    Miss,
+    Corrupt,
+    Unavailable,
+    Timeout,
+}
+
+impl CacheStatus {
+    fn of<T>(found: &Lookup<T>) -> Self {
+        match found {
+            Lookup::Hit(_) => Self::Hit,
+            Lookup::Miss => Self::Miss,
+            Lookup::Corrupt(_) => Self::Corrupt,
+            Lookup::Unavailable(Failure::Timeout) => Self::Timeout,
+            Lookup::Unavailable(_) => Self::Unavailable,
         }
-        Lookup::Unavailable(_) => "provider-connection-cache; fwd=miss; detail=unavailable",
+    }
+
+    fn of_summary(found: &Lookup<Summarized>) -> Self {
+        match found {
+            Lookup::Hit(found) if found.near => Self::NearHit,
+            found => Self::of(found),
+        }
+    }
+
+    /// The same in the words of RFC 9211.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NearHit => "provider-connection-cache; hit; detail=near",
+            Self::Hit => "provider-connection-cache; hit",
+            Self::Miss => "provider-connection-cache; fwd=miss",
+            Self::Corrupt => "provider-connection-cache; fwd=miss; detail=corrupt",
+            Self::Unavailable => "provider-connection-cache; fwd=miss; detail=unavailable",
+            Self::Timeout => "provider-connection-cache; fwd=miss; detail=timeout",
+        }
     }
 }

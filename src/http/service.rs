@@ -119,7 +119,11 @@ pub async fn send(answer: Answer) -> Result<Response, ErrorCode> {
         }
         reader
     });
-    yield_async().await;
+    // Twice: beside another task of this request, such as one that opens a connection, the
+    // first yield may come back without having left the guest (`FuturesUnordered`).
+    for _ in 0..2 {
+        yield_async().await;
+    }
     let (_, trailers) = wit_future::new(|| Ok(None));
     let (response, _sent) = Response::new(headers, contents, trailers);
     response

@@ -1,30 +1,154 @@
-//! The time by which an operation must have ended.
+//! The time by which an operation must have ended. Nothing below has a time-out: Spin
+//! waits for Redis for ever.
 
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use spin_sdk::wasip3::clocks::monotonic_clock;
+use spin_sdk::wasip3::{spawn, wit_stream};
+use spin_sdk::wit_bindgen::rt::async_support::StreamWriter;
 
-/// A host timer that runs from the moment it is made, because nothing below it has a
-/// time-out: Spin waits for Redis for ever.
-pub struct Deadline(Pin<Box<dyn Future<Output = ()>>>);
+/// The host timer runs for no longer than this at a time, for it outlives the request that
+/// started it, and with it the instance: 20 ms. It is also how late it may ring.
+const TICK: u64 = 20_000_000;
+
+/// One host timer, shared by all that an instance has in flight. A timer for each
+/// operation would be the dearest part of a lookup: to set one wakes a thread of the host.
+#[derive(Default)]
+pub struct Timer {
+    /// Those who wait, by when they must be woken. Dropping a writer wakes its reader:
+    /// see [`crate::flight`].
+    waiting: RefCell<Vec<Waiting>>,
+    /// How many waited so far.
+    count: Cell<u64>,
+    runs: Cell<bool>,
+}
+
+struct Waiting {
+    number: u64,
+    until: u64,
+    _wakes: StreamWriter<u8>,
+}
+
+/// A moment that an operation must not outlast.
+pub struct Deadline {
+    timer: Rc<Timer>,
+    at: u64,
+}
+
+impl Timer {
+    /// The deadline `timeout` from now.
+    pub fn deadline(self: &Rc<Self>, timeout: Duration) -> Deadline {
+        Deadline {
+            timer: Rc::clone(self),
+            at: after(timeout),
+        }
+    }
+
+    /// Wakes those whose time has come, until nobody waits.
+    async fn run(self: Rc<Self>) {
+        // Ended with its request, it wakes all: the first of them runs the timer again.
+        let _stopped = Stop(Rc::clone(&self));
+        loop {
+            let now = monotonic_clock::now();
+            let next = {
+                let mut waiting = self.waiting.borrow_mut();
+                waiting.retain(|one| one.until > now);
+                waiting.iter().map(|one| one.until).min()
+            };
+            let Some(next) = next else {
+                return;
+            };
+            monotonic_clock::wait_for(TICK.min(next - now)).await;
+        }
+    }
+}
+
+struct Stop(Rc<Timer>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.runs.set(false);
+        self.0.waiting.borrow_mut().clear();
+    }
+}
 
 impl Deadline {
-    /// The deadline `timeout` from now.
-    pub fn after(timeout: Duration) -> Self {
-        let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        Self(Box::pin(monotonic_clock::wait_for(nanoseconds)))
+    /// This deadline, or `timeout` from now, whichever comes first.
+    pub fn at_most(&self, timeout: Duration) -> Self {
+        Self {
+            timer: Rc::clone(&self.timer),
+            at: self.at.min(after(timeout)),
+        }
     }
 
     /// What `work` comes to, or none if the deadline comes first; then the work is dropped.
-    pub async fn race<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+    pub async fn race<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
-        poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending => self.0.as_mut().poll(context).map(|()| None),
+        let mut bell = None;
+        poll_fn(|context| {
+            if let Poll::Ready(result) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(result));
+            }
+            loop {
+                let bell_now = bell.get_or_insert_with(|| self.bell(context));
+                match bell_now.rings.as_mut().poll(context) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) if monotonic_clock::now() >= self.at => {
+                        return Poll::Ready(None);
+                    }
+                    Poll::Ready(()) => bell = None,
+                }
+            }
         })
         .await
     }
+
+    fn bell(&self, context: &Context<'_>) -> Bell {
+        let timer = Rc::clone(&self.timer);
+        let number = timer.count.get();
+        timer.count.set(number + 1);
+        let (writer, mut reader) = wit_stream::new();
+        timer.waiting.borrow_mut().push(Waiting {
+            number,
+            until: self.at,
+            _wakes: writer,
+        });
+        if !timer.runs.replace(true) {
+            spawn(Rc::clone(&timer).run());
+            // What is spawned is polled when this task is, and not before.
+            context.waker().wake_by_ref();
+        }
+        let rings = Box::pin(async move {
+            reader.next().await;
+        });
+        Bell {
+            rings,
+            number,
+            timer,
+        }
+    }
+}
+
+/// Rings when its moment has come, or when the timer was stopped.
+struct Bell {
+    rings: Pin<Box<dyn Future<Output = ()>>>,
+    number: u64,
+    timer: Rc<Timer>,
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        let mut waiting = self.timer.waiting.borrow_mut();
+        waiting.retain(|one| one.number != self.number);
+    }
+}
+
+fn after(timeout: Duration) -> u64 {
+    let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+    monotonic_clock::now().saturating_add(nanoseconds)
 }

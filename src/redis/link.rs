@@ -1,14 +1,24 @@
-//! The way to one Redis: one connection, opened once, shared by all that the instance
-//! has in flight, replaced when it breaks.
+//! The way to one Redis: one connection, opened once, shared by all that the instance has
+//! in flight, replaced when it breaks, and a Redis that failed left alone for a while.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
-use spin_sdk::redis::Connection;
+use spin_sdk::redis::Connection as HostConnection;
+use spin_sdk::wasip3::clocks::monotonic_clock;
+use spin_sdk::wasip3::spawn;
+use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 
-use super::{Command, Deadline, Failure, Reply};
+use super::deadline::{Deadline, Timer};
+use super::outage::Outage;
+use super::{Command, Failure, Reply};
 use crate::config::{Address, Login};
 use crate::flight::Flight;
+
+/// How long a caller waits where there is little hope: for the probe of a Redis that
+/// failed, or on a connection that has fallen silent.
+const LITTLE_HOPE: Duration = Duration::from_millis(5);
 
 /// A Redis, and what it takes to talk to it.
 pub struct Endpoint {
@@ -18,41 +28,108 @@ pub struct Endpoint {
     pub login: Option<Login>,
     /// The number of the database.
     pub database: u32,
+    /// How long it may take to connect, or to answer.
+    pub timeout: Duration,
 }
 
 impl Endpoint {
     /// A new connection. The login is sent as commands, for an address with a password in
     /// it would be one more place to leak it from.
     async fn connect(&self) -> Result<Connection, Failure> {
-        let opened = Connection::open(self.address.as_str()).await;
-        let connection = opened.map_err(|error| Failure::from_open(&error))?;
+        let begun = monotonic_clock::now();
+        let opened = HostConnection::open(self.address.as_str()).await;
+        let connection = Connection {
+            host: opened.map_err(|error| Failure::from_open(&error))?,
+            silence: Cell::new(0),
+            waiting: Cell::new(0),
+            heard: Cell::new(0),
+        };
         if let Some(Login { username, password }) = &self.login {
             let auth = Command::new("AUTH").args(username).arg(password.expose());
-            auth.run(&connection).await?;
+            connection.run(&auth).await?;
         }
         if self.database != 0 {
             let select = Command::new("SELECT").integer(self.database.into());
-            select
-                .run(&connection)
-                .await
-                .map_err(|_| Failure::Refused)?;
+            let selected = connection.run(&select).await;
+            selected.map_err(|_| Failure::Refused)?;
         }
+        let round_trips = monotonic_clock::now().saturating_sub(begun);
+        let timeout = u64::try_from(self.timeout.as_nanos()).unwrap_or(u64::MAX);
+        connection.silence.set((timeout / 16).max(round_trips * 3));
         Ok(connection)
+    }
+}
+
+/// An open connection, and what tells whether Redis still answers on it.
+struct Connection {
+    host: HostConnection,
+    /// The longest time without an answer that is nothing unusual, in nanoseconds: a
+    /// sixteenth of the time-out, but no less than Redis is away.
+    silence: Cell<u64>,
+    /// How many commands wait for an answer.
+    waiting: Cell<u32>,
+    /// When Redis answered last, or when the first of those who wait began to.
+    heard: Cell<u64>,
+}
+
+impl Connection {
+    async fn run(&self, command: &Command) -> Result<Reply, Failure> {
+        if self.waiting.get() == 0 {
+            self.heard.set(monotonic_clock::now());
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        let result = command.run(&self.host).await;
+        self.heard.set(monotonic_clock::now());
+        result
+    }
+
+    /// Whether others wait for answers longer than is usual.
+    fn is_silent(&self) -> bool {
+        self.waiting.get() > 0
+            && monotonic_clock::now().saturating_sub(self.heard.get()) > self.silence.get()
+    }
+}
+
+/// A command that waits for its answer, or is given up.
+struct Waiting<'a>(&'a Cell<u32>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<u32>) -> Self {
+        count.update(|count| count + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.update(|count| count - 1);
     }
 }
 
 type Opening = Flight<Result<Rc<Connection>, Failure>>;
 
+enum State {
+    /// The next call connects.
+    Idle,
+    /// The attempt to connect that is under way: those who come meanwhile wait for it,
+    /// instead of making more.
+    Opening(Rc<Opening>),
+    /// In use.
+    Open(Rc<Connection>),
+    /// It failed: calls fail at once.
+    Down(Outage),
+    /// One attempt to connect after an outage. Until it succeeds, calls fail at once.
+    Probing(Outage, Rc<Opening>),
+}
+
 /// One Redis. Commands that are in flight together are pipelined on its one connection.
 pub struct Link {
     endpoint: Endpoint,
-    current: RefCell<Option<Rc<Connection>>>,
-    /// The attempt to connect that is under way: those who come meanwhile wait for it,
-    /// instead of making more.
-    opening: RefCell<Option<Rc<Opening>>>,
+    timer: Rc<Timer>,
+    state: RefCell<State>,
 }
 
-/// A connection, and whether this call opened it.
+/// A connection, and whether it was opened for this call.
 struct Lease {
     connection: Rc<Connection>,
     fresh: bool,
@@ -60,17 +137,21 @@ struct Lease {
 
 impl Link {
     /// The way to this Redis. Connects at the first call.
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self {
+    pub fn new(endpoint: Endpoint, timer: Rc<Timer>) -> Rc<Self> {
+        Rc::new(Self {
             endpoint,
-            current: RefCell::new(None),
-            opening: RefCell::new(None),
-        }
+            timer,
+            state: RefCell::new(State::Idle),
+        })
     }
 
     /// What Redis answers to the command. If a connection that served before turns out
     /// to be dead, the command is sent once more, on a new one.
-    pub async fn call(&self, command: &Command, deadline: &mut Deadline) -> Result<Reply, Failure> {
+    pub async fn call(
+        self: &Rc<Self>,
+        command: &Command,
+        deadline: &Deadline,
+    ) -> Result<Reply, Failure> {
         let lease = self.connection(deadline).await?;
         match self.send(command, &lease, deadline).await {
             Err(Failure::ConnectionLost) if !lease.fresh => {
@@ -85,72 +166,136 @@ impl Link {
         &self,
         command: &Command,
         lease: &Lease,
-        deadline: &mut Deadline,
+        deadline: &Deadline,
     ) -> Result<Reply, Failure> {
-        let result = deadline.race(command.run(&lease.connection)).await;
+        let connection = &lease.connection;
+        let silent = connection.is_silent();
+        let little = silent.then(|| deadline.at_most(LITTLE_HOPE));
+        let deadline = little.as_ref().unwrap_or(deadline);
+        let result = deadline.race(connection.run(command)).await;
         let result = result.unwrap_or(Err(Failure::Timeout));
-        if let Err(failure) = &result
-            && failure.is_transport()
-        {
-            self.discard(&lease.connection);
+        match &result {
+            // Those who wait for longer will find out what is wrong, if anything is.
+            Err(Failure::Timeout) if silent => {}
+            // Redis may have closed it for being idle: no reason to leave Redis alone.
+            Err(Failure::ConnectionLost) if !lease.fresh => self.replace(connection, State::Idle),
+            Err(failure) if failure.is_transport() => {
+                let outage = Outage::begin(failure.clone(), monotonic_clock::now());
+                self.replace(connection, State::Down(outage));
+            }
+            _ => {}
         }
         result
     }
 
-    async fn connection(&self, deadline: &mut Deadline) -> Result<Lease, Failure> {
-        if let Some(connection) = self.current() {
-            return Ok(Lease {
-                connection,
-                fresh: false,
-            });
+    /// Takes a broken connection out of use, unless another call already did.
+    fn replace(&self, broken: &Rc<Connection>, with: State) {
+        let mut state = self.state.borrow_mut();
+        if matches!(&*state, State::Open(connection) if Rc::ptr_eq(connection, broken)) {
+            *state = with;
         }
-        deadline
-            .race(self.open())
-            .await
-            .unwrap_or(Err(Failure::Timeout))
     }
 
-    async fn open(&self) -> Result<Lease, Failure> {
+    async fn connection(self: &Rc<Self>, deadline: &Deadline) -> Result<Lease, Failure> {
         loop {
-            let opening = self.opening.borrow().clone();
-            let Some(opening) = opening else {
-                break;
+            let (opening, outage) = match self.admit()? {
+                Admission::Use(lease) => return Ok(lease),
+                Admission::Wait(opening) => (opening, None),
+                Admission::Probe(opening, outage) => (opening, Some(outage)),
             };
-            if let Some(opened) = opening.result().await {
-                return Ok(Lease {
-                    connection: opened?,
-                    fresh: true,
-                });
+            // What was just spawned is polled when this task is.
+            yield_async().await;
+            let opened = match &outage {
+                None => deadline.race(opening.result()).await,
+                Some(_) => {
+                    let deadline = deadline.at_most(LITTLE_HOPE);
+                    deadline.race(opening.result()).await
+                }
+            };
+            match opened {
+                Some(Some(opened)) => {
+                    return Ok(Lease {
+                        connection: opened?,
+                        fresh: true,
+                    });
+                }
+                // Its request was cancelled: make another attempt, if nobody does already.
+                Some(None) => {}
+                None => return Err(outage.map_or(Failure::Timeout, |outage| outage.cause)),
             }
-            // Its caller ran out of time: make another attempt, unless one is made already.
-            self.opening
-                .borrow_mut()
-                .take_if(|given_up| Rc::ptr_eq(given_up, &opening));
         }
+    }
+
+    /// Says how this call gets a connection.
+    fn admit(self: &Rc<Self>) -> Result<Admission, Failure> {
+        let mut state = self.state.borrow_mut();
+        let outage = match &*state {
+            State::Open(connection) => {
+                return Ok(Admission::Use(Lease {
+                    connection: Rc::clone(connection),
+                    fresh: false,
+                }));
+            }
+            State::Opening(opening) if !opening.is_over() => {
+                return Ok(Admission::Wait(Rc::clone(opening)));
+            }
+            State::Opening(_) | State::Idle => None,
+            State::Probing(outage, opening) if !opening.is_over() => {
+                return Err(outage.cause.clone());
+            }
+            State::Down(outage) if !outage.is_over(monotonic_clock::now()) => {
+                return Err(outage.cause.clone());
+            }
+            State::Down(outage) | State::Probing(outage, _) => Some(outage.clone()),
+        };
         let (pilot, opening) = Flight::start();
-        *self.opening.borrow_mut() = Some(opening);
-        let opened = self.endpoint.connect().await.map(Rc::new);
-        *self.opening.borrow_mut() = None;
-        *self.current.borrow_mut() = opened.as_ref().ok().cloned();
-        pilot.land(opened.clone());
-        Ok(Lease {
-            connection: opened?,
-            fresh: true,
+        let link = Rc::clone(self);
+        let before = outage.clone();
+        // In a task of its own, which is there for all who wait, not only for this call.
+        spawn(async move {
+            let opened = link.open(before).await;
+            pilot.land(opened);
+        });
+        Ok(match outage {
+            None => {
+                *state = State::Opening(Rc::clone(&opening));
+                Admission::Wait(opening)
+            }
+            Some(outage) => {
+                *state = State::Probing(outage.clone(), Rc::clone(&opening));
+                Admission::Probe(opening, outage)
+            }
         })
     }
 
-    fn current(&self) -> Option<Rc<Connection>> {
-        self.current.borrow().clone()
+    async fn open(&self, outage: Option<Outage>) -> Result<Rc<Connection>, Failure> {
+        let connect = async {
+            let connection = self.endpoint.connect().await?;
+            if outage.is_some() {
+                // A Redis that is stopped still takes connections.
+                connection.run(&Command::new("PING")).await?;
+            }
+            Ok(Rc::new(connection))
+        };
+        let deadline = self.timer.deadline(self.endpoint.timeout);
+        let opened = deadline.race(connect).await;
+        let opened = opened.unwrap_or(Err(Failure::Timeout));
+        let now = monotonic_clock::now();
+        *self.state.borrow_mut() = match (&opened, outage) {
+            (Ok(connection), _) => State::Open(Rc::clone(connection)),
+            (Err(failure), None) => State::Down(Outage::begin(failure.clone(), now)),
+            (Err(failure), Some(outage)) => State::Down(outage.go_on(failure.clone(), now)),
+        };
+        opened
     }
+}
 
-    /// Takes a broken connection out of use, unless another call already replaced it.
-    fn discard(&self, broken: &Rc<Connection>) {
-        let mut current = self.current.borrow_mut();
-        if current
-            .as_ref()
-            .is_some_and(|current| Rc::ptr_eq(current, broken))
-        {
-            *current = None;
-        }
-    }
+/// How a call gets a connection.
+enum Admission {
+    /// There is one.
+    Use(Lease),
+    /// One is being opened.
+    Wait(Rc<Opening>),
+    /// This call has the Redis probed, which failed in this way before.
+    Probe(Rc<Opening>, Outage),
 }
