@@ -6,11 +6,15 @@
 
 mod support;
 
+mod coalescing;
 mod connections;
 mod contract;
 mod entries;
 mod fail_open;
 mod http;
 mod misconfigured;
+mod near_cache;
+mod outage;
 mod properties;
+mod replica;
 mod wit;

@@ -1,0 +1,169 @@
+//! Reads from a replica: a real one, which follows a real primary.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::support::cache::Cache;
+use crate::support::connection::{connection, entry, id};
+use crate::support::redis::Redis;
+use crate::support::service::{READ_TOKEN, Service, WRITE_TOKEN, path};
+use crate::support::{Variables, assert_nothing_trapped};
+
+const HIT: &str = "provider-connection-cache; hit";
+
+/// A primary, and a replica that follows it.
+fn primary_and_replica() -> (Redis, Redis) {
+    let primary = Redis::start(&["--repl-diskless-sync-delay", "0"]);
+    let port = primary.address();
+    let port = port.rsplit(':').next().expect("a port");
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", port]);
+    until("the replica follows", || {
+        let info: String = replica.command(&["INFO", "replication"]);
+        info.contains("master_link_status:up")
+    });
+    (primary, replica)
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(20), "not yet: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn variables(primary: &Redis, replica: &Redis, timeout_ms: &str) -> Variables {
+    let (primary, replica) = (primary.address(), replica.address());
+    let pairs = [
+        ("redis_address", primary.as_str()),
+        ("redis_replica_address", replica.as_str()),
+        ("redis_timeout_ms", timeout_ms),
+        ("read_token", READ_TOKEN),
+        ("write_token", WRITE_TOKEN),
+    ];
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// What was done to each, without what keeps the replica up to date.
+fn commands(redis: &Redis) -> Vec<String> {
+    let seen = redis.commands_seen().into_iter().map(|(name, _)| name);
+    let replication = ["psync", "replconf", "replconf|ack", "ping", "set"];
+    seen.filter(|name| !replication.contains(&name.as_str()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_go_to_the_replica_and_writes_to_the_primary() {
+    let (primary, replica) = primary_and_replica();
+    let service = Service::start(variables(&primary, &replica, "30000")).await;
+    primary.set(&service.key(&id(1)), entry(&id(1)).to_string());
+    until("the replica has it", || {
+        replica.get(&service.key(&id(1))).is_some()
+    });
+    primary.forget_commands();
+    replica.forget_commands();
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
+    let batch = service.look_up(format!(r#"{{"ids":["{}"]}}"#, id(1))).await;
+    assert_eq!(batch.json()["connections"][id(1)]["id"], id(1));
+    assert_eq!(commands(&primary), Vec::<String>::new());
+    assert_eq!(commands(&replica), ["get", "mget"]);
+
+    assert_eq!(service.read("GET", "/health/ready").await.status, 200);
+    let put = service.put(&path(&id(2)), entry(&id(2)).to_string()).await;
+    assert_eq!(put.status, 204);
+    assert!(primary.get(&service.key(&id(2))).is_some());
+    let delete = service.write("DELETE", &path(&id(2))).await;
+    assert_eq!(delete.status, 204);
+    let pings = |redis: &Redis| {
+        let seen = redis.commands_seen();
+        seen.iter().any(|(name, _)| name == "ping")
+    };
+    assert!(pings(&primary) && commands(&primary).contains(&"del".to_owned()));
+    assert_nothing_trapped(&service.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_replica_the_primary_answers() {
+    let (primary, mut replica) = primary_and_replica();
+    let service = Service::start(variables(&primary, &replica, "2000")).await;
+    primary.set(&service.key(&id(1)), entry(&id(1)).to_string());
+    until("the replica has it", || {
+        replica.get(&service.key(&id(1))).is_some()
+    });
+    let hits = async |when: &str| {
+        for _ in 0..5 {
+            let answer = service.read("GET", &path(&id(1))).await;
+            assert_eq!(
+                (answer.status, answer.header("cache-status")),
+                (200, HIT),
+                "{when}"
+            );
+        }
+    };
+    hits("with both").await;
+    replica.pause();
+    hits("with the replica stopped").await;
+    replica.go_on();
+    hits("with both again").await;
+    replica.stop();
+    hits("with the replica gone").await;
+    assert_nothing_trapped(&service.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_through_an_instance_is_never_followed_by_an_older_answer() {
+    let (primary, replica) = primary_and_replica();
+    let service = Arc::new(Service::start(variables(&primary, &replica, "30000")).await);
+    primary.set(&service.key(&id(1)), entry(&id(1)).to_string());
+    until("the replica has it", || {
+        replica.get(&service.key(&id(1))).is_some()
+    });
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
+    // From here on the replica neither answers nor hears of anything new.
+    replica.pause();
+    let early = {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move { service.read("GET", &path(&id(1))).await })
+    };
+    sleep(Duration::from_millis(300)).await;
+    let mut newer = entry(&id(1));
+    newer["alias"] = json!("Newer");
+    let put = service.put(&path(&id(1)), newer.to_string()).await;
+    assert_eq!(put.status, 204);
+    let answer = service.read("GET", &path(&id(1))).await;
+    assert_eq!(answer.json()["alias"], "Newer");
+    assert!(!early.is_finished(), "the early lookup was to wait");
+    let batch = service.look_up(format!(r#"{{"ids":["{}"]}}"#, id(1))).await;
+    assert_eq!(batch.json()["connections"][id(1)]["alias"], "Newer");
+    assert_eq!(service.write("DELETE", &path(&id(1))).await.status, 204);
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 404);
+    replica.go_on();
+    let answer = early.await.expect("it is answered");
+    assert_eq!(answer.status, 200);
+    assert_eq!(service.instances_created(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lean_component_reads_from_the_replica_too() {
+    let (primary, replica) = primary_and_replica();
+    let allowed = vec![primary.address(), replica.address()];
+    let mut cache = Cache::start(variables(&primary, &replica, "30000"), allowed).await;
+    cache.set(&connection(&id(1)), None).await.unwrap();
+    // What this instance wrote is read where it was written.
+    primary.forget_commands();
+    assert!(cache.exists(&id(1)).await.unwrap());
+    assert_eq!(commands(&primary), ["get"]);
+    primary.set(&cache.key(&id(2)), entry(&id(2)).to_string());
+    until("the replica has it", || {
+        replica.get(&cache.key(&id(2))).is_some()
+    });
+    replica.forget_commands();
+    assert!(cache.exists(&id(2)).await.unwrap());
+    assert_eq!(cache.get_many(&[id(2)]).await.unwrap().len(), 1);
+    assert_eq!(commands(&replica), ["get", "mget"]);
+}
