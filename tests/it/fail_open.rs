@@ -11,11 +11,25 @@ use crate::support::{Variables, spin_component};
 
 const PASSWORD: &str = "the-password-of-the-tests";
 
-async fn reads_are_misses_and_writes_say_so(service: &Service, cache: &mut Cache, detail: &str) {
-    let answer = service.read("GET", &path(&id(1))).await;
-    assert_eq!(answer.status, 404);
+/// Every operation, over HTTP and WIT, while Redis does not answer.
+pub async fn reads_are_misses_and_writes_say_so(
+    service: &Service,
+    cache: &mut Cache,
+    detail: &str,
+) {
     let wanted = format!("provider-connection-cache; fwd=miss; detail={detail}");
-    assert_eq!(answer.header("cache-status"), wanted);
+    for missed in [
+        service.read("GET", &path(&id(1))).await,
+        service.read("HEAD", &path(&id(1))).await,
+        service
+            .write("GET", &format!("{}?view=full", path(&id(1))))
+            .await,
+    ] {
+        assert_eq!(
+            (missed.status, missed.header("cache-status")),
+            (404, wanted.as_str())
+        );
+    }
     let batch = service.look_up(format!(r#"{{"ids":["{}"]}}"#, id(1))).await;
     assert_eq!(
         (batch.status, batch.header("cache-status")),

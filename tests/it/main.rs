@@ -9,6 +9,7 @@ mod support;
 mod coalescing;
 mod connections;
 mod contract;
+mod deadline;
 mod entries;
 mod fail_open;
 mod http;

@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod client;
 pub mod connection;
+pub mod faults;
 pub mod fixtures;
 pub mod redis;
 pub mod service;

@@ -95,6 +95,11 @@ impl Redis {
         None
     }
 
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where it listens, as the variable `redis_address` has it.
     pub fn address(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
@@ -149,6 +154,16 @@ impl Redis {
             .unwrap()
     }
 
+    /// Closes the connections of all others.
+    pub fn kill_clients(&self) {
+        self.command::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
+    }
+
+    /// How many connections others have to it.
+    pub fn clients(&self) -> u64 {
+        self.info("connected_clients") - 1
+    }
+
     /// A number of `INFO`.
     pub fn info(&self, name: &str) -> u64 {
         let info: String = self.command(&["INFO", "all"]);
@@ -194,9 +209,16 @@ impl Redis {
 
     /// Ends the server; its port refuses connections from now on.
     pub fn stop(&mut self) {
-        self.signal("KILL");
-        drop(self.keeper.stdin.take());
-        self.keeper.wait().expect("the keeper ends");
+        self.end("KILL");
+    }
+
+    /// Asks the server to end, and waits until it did. It keeps nothing.
+    pub fn shut_down(&mut self) {
+        self.end("TERM");
+    }
+
+    fn end(&mut self, signal: &str) {
+        self.signal(signal);
         let start = Instant::now();
         while self.client().get_connection().is_ok() {
             assert!(
@@ -205,6 +227,8 @@ impl Redis {
             );
             sleep(Duration::from_millis(5));
         }
+        drop(self.keeper.stdin.take());
+        self.keeper.wait().expect("the keeper ends");
     }
 
     /// Stops the server's process in its tracks: connections stay, answers do not come.
@@ -240,10 +264,13 @@ pub fn unique_prefix() -> String {
     format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A port on which nobody listens.
+/// A port on which nobody listens, below those that the system gives to clients: a client
+/// that keeps trying to connect to one of its own would end up connected to itself.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| fastrand::u16(10_000..32_768))
+        .find(is_free)
+        .expect("a free port")
 }
 
 fn server_program() -> PathBuf {

@@ -36,6 +36,11 @@ impl Service {
 
     /// As [`Service::over`], with more variables.
     pub async fn with(redis: &Redis, more: &[(&str, &str)]) -> Self {
+        Self::reusing(redis, more, InstanceReuse::default()).await
+    }
+
+    /// As [`Service::with`], with instances that live differently.
+    pub async fn reusing(redis: &Redis, more: &[(&str, &str)], reuse: InstanceReuse) -> Self {
         let prefix = unique_prefix();
         let mut variables = variables(
             redis,
@@ -49,11 +54,15 @@ impl Service {
             more.iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
-        Self::start(variables).await
+        Self::start_reusing(variables, reuse).await
     }
 
     /// The application of `spin.toml` with just these variables.
     pub async fn start(variables: Variables) -> Self {
+        Self::start_reusing(variables, InstanceReuse::default()).await
+    }
+
+    async fn start_reusing(variables: Variables, reuse: InstanceReuse) -> Self {
         let _there = spin_component();
         let log = LogSink::memory();
         let options = AppOptions {
@@ -62,21 +71,22 @@ impl Service {
             log: log.clone(),
         };
         let app = App::load(&in_repository("spin.toml"), options).expect("spin.toml loads");
-        Self::serve(app, &variables, log).await
+        Self::serve(app, &variables, log, reuse).await
     }
 
     /// The component without its manifest: what it may open is said here.
     pub async fn start_allowing(wasm: &Path, allowed: Vec<String>, variables: Variables) -> Self {
         let log = LogSink::memory();
         let app = App::from_component(wasm, allowed, variables.clone(), log.clone());
-        Self::serve(app.expect("the component loads"), &variables, log).await
+        let app = app.expect("the component loads");
+        Self::serve(app, &variables, log, InstanceReuse::default()).await
     }
 
-    async fn serve(app: App, variables: &Variables, log: LogSink) -> Self {
+    async fn serve(app: App, variables: &Variables, log: LogSink, reuse: InstanceReuse) -> Self {
         let app = Arc::new(app);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let serving = serve(Arc::clone(&app), listener, InstanceReuse::default());
+        let serving = serve(Arc::clone(&app), listener, reuse);
         let task = tokio::spawn(async move { serving.await.expect("the service runs") });
         let prefix = variables.get("key_prefix").cloned().unwrap_or_default();
         Self {
@@ -86,6 +96,11 @@ impl Service {
             prefix,
             task,
         }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A connection to it.
