@@ -13,6 +13,7 @@ mod deadline;
 mod entries;
 mod fail_open;
 mod http;
+mod in_flight;
 mod misconfigured;
 mod near_cache;
 mod outage;
