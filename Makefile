@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test bench check example clean
+.PHONY: help tools build up test soak bench check example clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -31,6 +31,14 @@ up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own
 test: build ## run every test, against a real Redis
 	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" \
 		cargo test --profile host --workspace --exclude xtask --lib --bins --tests
+
+# How long `make soak` takes.
+SECONDS ?= 120
+
+soak: build ## read and write for SECONDS=120 while Redis fails again and again
+	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" SOAK_SECONDS=$(SECONDS) \
+		cargo test --profile host -p $(COMPONENT) --test it -- \
+		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis
 
 bench: build ## time 200 sequential lookups
 	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" \

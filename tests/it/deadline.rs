@@ -102,7 +102,7 @@ async fn in_time<T>(operations: impl Future<Output = T>) -> T {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_redis_stopped_in_its_tracks() {
     let redis = Redis::start(&[]);
-    let mut components = Components::over(&redis.address(), "300").await;
+    let mut components = Components::over(&redis.address(), "150").await;
     components.keep(&redis, KEPT);
     components.answer_again().await;
     redis.pause();
@@ -115,7 +115,7 @@ async fn with_redis_stopped_in_its_tracks() {
 async fn with_a_port_that_accepts_and_never_answers() {
     let redis = Redis::start(&[]);
     let proxy = Proxy::to(&redis).await;
-    let mut components = Components::over(&proxy.address(), "300").await;
+    let mut components = Components::over(&proxy.address(), "150").await;
     components.keep(&redis, KEPT);
     proxy.set(Fault::Silence);
     components.fail_open_in_time("timeout").await;
@@ -127,7 +127,7 @@ async fn with_a_port_that_accepts_and_never_answers() {
 async fn with_an_address_that_drops_packets() {
     let redis = Redis::start(&[]);
     let blackhole = Blackhole::new().await;
-    let mut components = Components::over(&blackhole.address(), "300").await;
+    let mut components = Components::over(&blackhole.address(), "150").await;
     components.keep(&redis, KEPT);
     components.fail_open_in_time("timeout").await;
     let _proxy = blackhole.open(&redis);
@@ -138,7 +138,7 @@ async fn with_an_address_that_drops_packets() {
 async fn with_replies_cut_in_the_middle_and_then_silence() {
     let redis = Redis::start(&[]);
     let proxy = Proxy::to(&redis).await;
-    let mut components = Components::over(&proxy.address(), "300").await;
+    let mut components = Components::over(&proxy.address(), "150").await;
     components.keep(&redis, KEPT);
     components.answer_again().await;
     // In the length of a value, in the value, and, for every operation, in the first line.
@@ -241,7 +241,7 @@ async fn the_late_reply_to_a_command_given_up_is_never_taken_for_that_to_another
     });
     let (mut hits, mut timeouts) = (0, 0);
     let start = Instant::now();
-    while hits < 1_000 || timeouts < 50 {
+    while hits < 500 || timeouts < 50 {
         let round = (0..40).map(async |_| {
             let wanted: Vec<_> = match fastrand::u8(0..4) {
                 0 => fastrand::choose_multiple(0..IDS, 5),

@@ -62,8 +62,7 @@ async fn send_and_disconnect(service: &Service) {
 async fn nothing_is_left(redis: &Redis, service: &Service) {
     eventually("a hit", async || is_hit(service).await).await;
     eventually("no connection", async || redis.clients() == 0).await;
-    assert!(is_hit(service).await);
-    assert_eq!(redis.clients(), 1);
+    eventually("a hit", async || is_hit(service).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

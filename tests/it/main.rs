@@ -19,4 +19,5 @@ mod near_cache;
 mod outage;
 mod properties;
 mod replica;
+mod soak;
 mod wit;

@@ -1,0 +1,148 @@
+//! The soak: readers and writers on several services over one Redis that fails again and
+//! again, with every answer checked against a model.
+//!
+//! `make soak` runs it for long. [`model`] says what a read may see, [`load`] who reads and
+//! writes, [`disturbance`] what happens to Redis.
+
+mod disturbance;
+mod load;
+mod model;
+mod world;
+
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{sleep, timeout};
+
+use self::disturbance::Disturbance;
+use self::load::{Caller, DEFAULT_TTL};
+use self::world::World;
+use crate::support::assert_nothing_trapped;
+use crate::support::redis::Redis;
+use crate::support::service::Service;
+
+const SERVICES: usize = 3;
+const KEYS: usize = 32;
+const READERS: usize = 12;
+
+/// A run, for so long or until something is found.
+async fn run(duration: Duration, seed: u64, disturbance: Disturbance) -> Arc<World> {
+    let mut redis = Redis::start(&[]);
+    let ttl = DEFAULT_TTL.to_string();
+    let variables = [
+        ("key_prefix", "soak"),
+        ("redis_timeout_ms", "250"),
+        ("cache_provider_ttl", ttl.as_str()),
+    ];
+    let mut services = Vec::new();
+    for _ in 0..SERVICES {
+        services.push(Service::with(&redis, &variables).await);
+    }
+    let addresses: Vec<_> = services.iter().map(Service::address).collect();
+
+    let mut rng = Rng::with_seed(seed);
+    let world = Arc::new(World::new(KEYS, Duration::ZERO));
+    let mut tasks = JoinSet::new();
+    for slot in 0..KEYS {
+        let caller = Caller::connect(&addresses, rng.fork()).await;
+        let world = Arc::clone(&world);
+        tasks.spawn(async move { caller.write(&world, slot).await });
+    }
+    for _ in 0..READERS {
+        let caller = Caller::connect(&addresses, rng.fork()).await;
+        let world = Arc::clone(&world);
+        tasks.spawn(async move { caller.read(&world).await });
+    }
+    let disturbed = Arc::clone(&world);
+    let disturbance = spawn_blocking(move || {
+        disturbance(&disturbed, &mut redis, &mut rng);
+        redis
+    });
+
+    world.wait(duration).await;
+    world.end();
+    while let Some(task) = tasks.join_next().await {
+        if let Err(no_answer) = task {
+            world.violation(no_answer.to_string());
+        }
+    }
+    let redis = disturbance.await.expect("Redis runs again");
+    for service in &services {
+        if world.violations().is_empty() {
+            recovers(service).await;
+        }
+        assert_nothing_trapped(&service.log());
+    }
+    drop(redis);
+    world
+}
+
+/// The service works again, now that nothing happens to Redis any more.
+async fn recovers(service: &Service) {
+    let ready = async {
+        while service.read("GET", "/health/ready").await.status != 200 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let recovered = timeout(Duration::from_secs(30), ready).await;
+    recovered.expect("the service does not recover");
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}: not a number: {text}")),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_wrong_whatever_happens_to_redis() {
+    let seconds = number("SOAK_SECONDS").unwrap_or(8);
+    let seed = number("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("{seconds} seconds, SOAK_SEED={seed}");
+    let world = run(Duration::from_secs(seconds), seed, disturbance::faults).await;
+    let violations = world.violations();
+    print!("{}{:>10} violations\n", world.counts, violations.len());
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+    let counts = &world.counts;
+    for (what, count) in [
+        ("hits", &counts.hits),
+        ("misses", &counts.misses),
+        ("writes", &counts.stored),
+        ("deletes", &counts.deleted),
+    ] {
+        assert!(count.get() > 0, "no {what}");
+    }
+}
+
+/// What a run finds when someone meddles with Redis.
+async fn found(sabotage: Disturbance) -> String {
+    let world = run(Duration::from_secs(60), 1, sabotage).await;
+    world.violations().into_iter().next().expect("a violation")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_write_is_found() {
+    let violation = found(disturbance::lose_writes).await;
+    assert!(violation.contains(": Nothing, after"), "{violation}");
+}
+
+fn names_a_value(violation: &str) -> bool {
+    violation.contains(": Value(") || violation.contains(": Something, after")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_was_replaced_or_deleted_is_found() {
+    let violation = found(disturbance::bring_back_old_values).await;
+    assert!(names_a_value(&violation), "{violation}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_value_of_another_is_found() {
+    let violation = found(disturbance::mix_up_entries).await;
+    assert!(names_a_value(&violation), "{violation}");
+}
