@@ -60,7 +60,7 @@ impl Caller {
                 }
                 _ => self.put(world, &key, None).await,
             }
-            self.pause(world, 40).await;
+            self.pause(world, 20).await;
             world.replace_if_spent(slot);
         }
     }

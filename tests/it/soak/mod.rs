@@ -106,7 +106,7 @@ async fn no_answer_is_wrong_whatever_happens_to_redis() {
     println!("{seconds} seconds, SOAK_SEED={seed}");
     let world = run(Duration::from_secs(seconds), seed, disturbance::faults).await;
     let violations = world.violations();
-    print!("{}{:>10} violations\n", world.counts, violations.len());
+    println!("{}{:>10} violations", world.counts, violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
     let counts = &world.counts;
     for (what, count) in [

@@ -148,12 +148,7 @@ impl History {
     }
 
     /// Whether the read can be explained. Answers may be older than the read by `staleness`.
-    pub fn check(
-        &self,
-        read: &Read,
-        losses: &[Loss],
-        staleness: Duration,
-    ) -> Result<(), Violation> {
+    pub fn explains(&self, read: &Read, losses: &[Loss], staleness: Duration) -> bool {
         let since = read.start.saturating_sub(staleness);
         let settled = self
             .operations
@@ -169,7 +164,7 @@ impl History {
                     Some(Outcome::Acknowledged) | None => Some(*at) >= settled,
                 }
         });
-        let is_explained = match &read.seen {
+        match &read.seen {
             Seen::Value(value) => visible.any(|(_, it)| it.puts(value) && it.may_hold_from(since)),
             Seen::Something => visible.any(|(_, it)| it.may_hold_from(since)),
             Seen::Nothing => {
@@ -182,30 +177,24 @@ impl History {
                 settled.is_none_or(may_be_lost)
                     || visible.any(|(_, it)| it.may_be_nothing_by(read.end))
             }
-        };
-        if is_explained {
-            return Ok(());
         }
-        Err(Violation {
-            read: read.clone(),
-            history: self.clone(),
-            losses: losses.to_vec(),
-        })
     }
 }
 
 /// A read that nothing explains, and all that might have.
-#[derive(Debug)]
-pub struct Violation {
-    read: Read,
-    history: History,
-    losses: Vec<Loss>,
+pub struct Violation<'a> {
+    /// The read.
+    pub read: &'a Read,
+    /// What was done to its key.
+    pub history: &'a History,
+    /// When Redis lost what it held.
+    pub losses: &'a [Loss],
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for Violation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Read { start, end, seen } = &self.read;
-        let History { id, operations } = &self.history;
+        let Read { start, end, seen } = self.read;
+        let History { id, operations } = self.history;
         writeln!(f, "{id}: {start:?} to {end:?}: {seen:?}, after")?;
         for Operation { effect, start, end } in operations {
             match end {
@@ -215,7 +204,7 @@ impl fmt::Display for Violation {
                 None => writeln!(f, "  {start:?}: {effect:?}, under way")?,
             }
         }
-        for Loss { start, end } in &self.losses {
+        for Loss { start, end } in self.losses {
             writeln!(f, "  {start:?} to {end:?}: Redis lost all")?;
         }
         Ok(())
@@ -267,7 +256,7 @@ mod tests {
         };
         let (start, end) = (ms(start), ms(end));
         let read = Read { start, end, seen };
-        history.check(&read, losses, ms(staleness)).is_ok()
+        history.explains(&read, losses, ms(staleness))
     }
 
     use Outcome::{Acknowledged, Refused, Unknown};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::model::{Effect, History, Loss, Moment, Outcome, Read, Seen};
+use super::model::{Effect, History, Loss, Moment, Outcome, Read, Seen, Violation};
 use crate::support::connection::id;
 
 /// A key is replaced by a fresh one after so many operations, or so many since one of which
@@ -137,9 +137,13 @@ impl World {
     pub fn check(&self, key: &Key, start: Moment, seen: Seen) {
         let end = self.now();
         let read = Read { start, end, seen };
-        let losses = self.losses.lock().unwrap().clone();
-        let checked = key.history().check(&read, &losses, self.staleness);
-        if let Err(violation) = checked {
+        let (history, losses) = (key.history(), self.losses.lock().unwrap());
+        if !history.explains(&read, &losses, self.staleness) {
+            let violation = Violation {
+                read: &read,
+                history: &history,
+                losses: &losses,
+            };
             self.violation(violation.to_string());
         }
     }
