@@ -39,19 +39,15 @@ pub fn faults(world: &World, redis: &mut Redis, rng: &mut Rng) {
 }
 
 fn kill(world: &World, redis: &mut Redis, rng: &mut Rng) {
-    world.lose(|| {
-        redis.stop();
-        sleep_up_to(500, rng);
-        redis.start_again();
-    });
+    world.lose(|| redis.stop());
+    sleep_up_to(500, rng);
+    redis.start_again();
     world.counts.kills.add();
 }
 
 fn restart(world: &World, redis: &mut Redis, _: &mut Rng) {
-    world.lose(|| {
-        redis.shut_down();
-        redis.start_again();
-    });
+    world.lose(|| redis.shut_down());
+    redis.start_again();
     world.counts.restarts.add();
 }
 

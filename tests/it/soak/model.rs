@@ -76,12 +76,13 @@ impl Operation {
     }
 }
 
-/// A time in which Redis lost all that it held; without an end, it is not over yet.
+/// A time in which a Redis ended, with all that it held. What is acknowledged after that
+/// is kept by the one that follows.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss {
-    /// Until here it lost nothing.
+    /// Before it was told to end.
     pub start: Moment,
-    /// From here on, it is there again.
+    /// After it had ended; none while it may not have.
     pub end: Option<Moment>,
 }
 

@@ -159,11 +159,11 @@ impl World {
         self.violations.lock().unwrap().clone()
     }
 
-    /// Does what makes Redis lose all that it holds.
-    pub fn lose(&self, make_it: impl FnOnce()) {
+    /// Ends Redis, which keeps nothing.
+    pub fn lose(&self, end_redis: impl FnOnce()) {
         let (start, end) = (self.now(), None);
         self.losses.lock().unwrap().push(Loss { start, end });
-        make_it();
+        end_redis();
         if let Some(loss) = self.losses.lock().unwrap().last_mut() {
             loss.end = Some(self.now());
         }
