@@ -28,6 +28,9 @@ const SERVICES: usize = 3;
 const KEYS: usize = 32;
 const READERS: usize = 12;
 
+/// How much older than Redis an answer may be.
+const STALENESS: Duration = Duration::ZERO;
+
 /// A run, for so long or until something is found.
 async fn run(duration: Duration, seed: u64, disturbance: Disturbance) -> Arc<World> {
     let mut redis = Redis::start(&[]);
@@ -44,7 +47,7 @@ async fn run(duration: Duration, seed: u64, disturbance: Disturbance) -> Arc<Wor
     let addresses: Vec<_> = services.iter().map(Service::address).collect();
 
     let mut rng = Rng::with_seed(seed);
-    let world = Arc::new(World::new(KEYS, Duration::ZERO));
+    let world = Arc::new(World::new(KEYS, STALENESS));
     let mut tasks = JoinSet::new();
     for slot in 0..KEYS {
         let caller = Caller::connect(&addresses, rng.fork()).await;
