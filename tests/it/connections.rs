@@ -112,18 +112,20 @@ async fn an_error_that_redis_answers_does_not_replace_the_connection() {
     }
     let own = 2;
     let opened = redis.info("total_connections_received") - before - own;
-    assert_eq!((opened, redis.clients()), (0, 1));
+    assert_eq!(opened, 0);
+    clients(&redis, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_breaks_or_falls_silent_is_replaced_by_one() {
     let redis = Redis::start(&[]);
     let mut cache = Cache::with(&redis, &[("redis_timeout_ms", "1000")]).await;
+    // Those of the component, not one of the test that Redis has not seen closed yet.
     let ids = |redis: &Redis| -> HashSet<String> {
         let list: String = redis.command(&["CLIENT", "LIST", "TYPE", "normal"]);
         let id = |line: &str| line.split(' ').next().map(str::to_owned);
         list.lines()
-            .filter(|line| !line.contains("cmd=client"))
+            .filter(|line| line.contains("cmd=ping"))
             .filter_map(id)
             .collect()
     };
@@ -157,7 +159,7 @@ async fn a_connection_that_redis_closed_for_being_idle_is_replaced_without_a_cal
     let redis = Redis::start(&["--timeout", "1"]);
     let service = Service::reusing(&redis, &[], LASTING).await;
     redis.set(&service.key(&id(1)), entry(&id(1)).to_string());
-    for _ in 0..3 {
+    for _ in 0..2 {
         let answer = service.read("GET", &path(&id(1))).await;
         assert_eq!((answer.status, answer.header("cache-status")), (200, HIT));
         clients(&redis, 0).await;

@@ -127,8 +127,13 @@ async fn requests_that_the_host_cancels_leave_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_goes_away_while_its_instance_connects_does_not_take_others_along() {
     let redis = Redis::start(&[]);
-    let service = service(&redis, "30000").await;
-    for _ in 0..5 {
+    let reuse = InstanceReuse {
+        idle_instance_timeout: Duration::from_millis(50),
+        ..InstanceReuse::default()
+    };
+    let service = Service::reusing(&redis, &[], reuse).await;
+    redis.set(&service.key(&id(1)), entry(&id(1)).to_string());
+    for _ in 0..10 {
         let before = redis.info("total_connections_received");
         let instances = service.instances_created();
         redis.pause();
