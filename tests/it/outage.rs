@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use provider_connection_cache_host::InstanceReuse;
 use tokio::time::{interval, sleep, timeout};
 
 use crate::support::assert_nothing_trapped;
@@ -50,9 +51,16 @@ async fn hits_again(service: &Service) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_is_stopped_costs_each_instance_one_deadline() {
+async fn a_redis_that_is_stopped_costs_an_instance_one_deadline() {
     let redis = Redis::start(&[]);
-    let service = Arc::new(Service::with(&redis, &[("redis_timeout_ms", TIMEOUT_MS)]).await);
+    let timeout = [("redis_timeout_ms", TIMEOUT_MS)];
+    let one_instance = InstanceReuse {
+        max_instance_reuse_count: usize::MAX,
+        max_instance_concurrent_reuse_count: usize::MAX,
+        idle_instance_timeout: Duration::from_secs(60),
+        ..InstanceReuse::default()
+    };
+    let service = Arc::new(Service::reusing(&redis, &timeout, one_instance).await);
     redis.set(&service.key(&id(1)), entry(&id(1)).to_string());
     assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
     redis.pause();
@@ -64,11 +72,11 @@ async fn a_redis_that_is_stopped_costs_each_instance_one_deadline() {
             (404, "provider-connection-cache; fwd=miss; detail=timeout")
         );
     }
-    // Those that come within a sixteenth of the deadline wait with the first; at 50 a
-    // second that is 13, and one more for a moment's delay.
-    let instances = service.instances_created();
+    // Those that come within a sixteenth of the deadline wait with the first: 13 at 50 a
+    // second. A busy host makes a second instance, for which the same holds, or that cannot
+    // connect: then those wait who are there by its deadline.
     assert!(slow > 0, "the first was to wait");
-    assert!(slow <= 14 * instances, "{slow} slow, {instances} instances");
+    assert!(slow < answers.len() / 4, "{slow} of {}", answers.len());
     redis.go_on();
     redis.set(&service.key(&id(1)), entry(&id(1)).to_string());
     hits_again(&service).await;

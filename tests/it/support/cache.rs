@@ -78,6 +78,22 @@ impl Cache {
         self.log.contents()
     }
 
+    /// `get-summary` for each id, all at the same time.
+    pub async fn summaries_at_once(
+        &mut self,
+        ids: &[String],
+    ) -> Vec<Outcome<Option<ProviderConnectionSummary>>> {
+        let Self { store, exports, .. } = self;
+        let cache = exports.provider_connection_cache_cache();
+        let calls = async |accessor: &wasmtime::component::Accessor<HostState>| {
+            let call = |id: &String| cache.call_get_summary(accessor, id.clone());
+            futures_util::future::join_all(ids.iter().map(call)).await
+        };
+        let results = store.run_concurrent(calls).await.expect("no trap");
+        let result = |result: wasmtime::Result<_>| result.expect("get_summary trapped");
+        results.into_iter().map(result).collect()
+    }
+
     /// The key under which the entry of a connection must be.
     pub fn key(&self, id: &str) -> String {
         match self.prefix.as_str() {
