@@ -35,10 +35,11 @@ test: build ## run every test, against a real Redis
 # How long `make soak` takes.
 SECONDS ?= 120
 
-soak: build ## read and write for SECONDS=120 while Redis fails again and again
+soak: build ## read and write for SECONDS=120 while Redis fails, with and without a near cache
 	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" SOAK_SECONDS=$(SECONDS) \
 		cargo test --profile host -p $(COMPONENT) --test it -- \
-		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis
+		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis \
+		soak::with_a_near_cache_no_answer_is_older_than_it_may_be
 
 bench: build ## time 200 sequential lookups
 	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" \

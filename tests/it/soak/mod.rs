@@ -28,17 +28,22 @@ const SERVICES: usize = 3;
 const KEYS: usize = 32;
 const READERS: usize = 12;
 
-/// How much older than Redis an answer may be.
-const STALENESS: Duration = Duration::ZERO;
-
-/// A run, for so long or until something is found.
-async fn run(duration: Duration, seed: u64, disturbance: Disturbance) -> Arc<World> {
+/// A run, for so long or until something is found. With a near cache, answers may be so much
+/// older than what Redis holds.
+async fn run(
+    duration: Duration,
+    seed: u64,
+    disturbance: Disturbance,
+    near_cache: Duration,
+) -> Arc<World> {
     let mut redis = Redis::start(&[]);
     let ttl = DEFAULT_TTL.to_string();
+    let near_cache_ms = near_cache.as_millis().to_string();
     let variables = [
         ("key_prefix", "soak"),
         ("redis_timeout_ms", "250"),
         ("cache_provider_ttl", ttl.as_str()),
+        ("near_cache_ttl_ms", near_cache_ms.as_str()),
     ];
     let mut services = Vec::new();
     for _ in 0..SERVICES {
@@ -47,7 +52,7 @@ async fn run(duration: Duration, seed: u64, disturbance: Disturbance) -> Arc<Wor
     let addresses: Vec<_> = services.iter().map(Service::address).collect();
 
     let mut rng = Rng::with_seed(seed);
-    let world = Arc::new(World::new(KEYS, STALENESS));
+    let world = Arc::new(World::new(KEYS, near_cache));
     let mut tasks = JoinSet::new();
     for slot in 0..KEYS {
         let caller = Caller::connect(&addresses, rng.fork()).await;
@@ -102,12 +107,13 @@ fn number(variable: &str) -> Option<u64> {
     )
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_answer_is_wrong_whatever_happens_to_redis() {
-    let seconds = number("SOAK_SECONDS").unwrap_or(8);
+/// Runs for SOAK_SECONDS, or for `seconds`.
+async fn soak(seconds: u64, near_cache: Duration) {
+    let seconds = number("SOAK_SECONDS").unwrap_or(seconds);
     let seed = number("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("{seconds} seconds, SOAK_SEED={seed}");
-    let world = run(Duration::from_secs(seconds), seed, disturbance::faults).await;
+    println!("{seconds} seconds, near cache {near_cache:?}, SOAK_SEED={seed}");
+    let duration = Duration::from_secs(seconds);
+    let world = run(duration, seed, disturbance::faults, near_cache).await;
     let violations = world.violations();
     println!("{}{:>10} violations", world.counts, violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
@@ -122,9 +128,19 @@ async fn no_answer_is_wrong_whatever_happens_to_redis() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_wrong_whatever_happens_to_redis() {
+    soak(8, Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_near_cache_no_answer_is_older_than_it_may_be() {
+    soak(4, Duration::from_millis(50)).await;
+}
+
 /// What a run finds when someone meddles with Redis.
 async fn found(sabotage: Disturbance) -> String {
-    let world = run(Duration::from_secs(60), 1, sabotage).await;
+    let world = run(Duration::from_secs(60), 1, sabotage, Duration::ZERO).await;
     world.violations().into_iter().next().expect("a violation")
 }
 
