@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test soak bench check example clean
+.PHONY: help tools build up test soak bench bench-smoke check example clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -15,7 +15,7 @@ COMPONENT := provider-connection-cache
 HOST := provider-connection-cache-host
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 # Says what is missing, and adds the WebAssembly target.
 tools:
@@ -41,9 +41,11 @@ soak: build ## read and write for SECONDS=120 while Redis fails, with and withou
 		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis \
 		soak::with_a_near_cache_no_answer_is_older_than_it_may_be
 
-bench: build ## time 200 sequential lookups
-	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" \
-		cargo bench --profile host -p $(COMPONENT) --bench keep_alive
+bench: build ## compare with other servers, in 15 minutes: docs/benchmarks.md
+	scripts/bench.sh
+
+bench-smoke: build ## show that `make bench` works, in 2 minutes
+	scripts/bench.sh --smoke
 
 # The component is checked for both targets: some of it is there for WebAssembly only. Its
 # documentation is built for WebAssembly, where all of it is there.

@@ -1,0 +1,90 @@
+//! The goals: ratios of numbers of the same run, so that they hold on any machine.
+
+use crate::entries::Kind::Hit;
+use crate::growth::Growth;
+use crate::peer::{CACHE, CACHE_REUSED, HELLO, HELLO_REUSED, PYTHON, REDIS, SDK_STYLE};
+use crate::results::{Figures, Results};
+
+/// A goal.
+pub struct Goal {
+    /// What is compared.
+    pub what: &'static str,
+    /// What the ratio must be.
+    pub bound: Bound,
+    /// What it is, if everything was there to be measured.
+    pub value: Option<f64>,
+}
+
+/// The limit of a ratio.
+#[derive(Clone, Copy)]
+pub enum Bound {
+    /// Not less than this.
+    AtLeast(f64),
+    /// Not more than this.
+    AtMost(f64),
+}
+
+impl Bound {
+    /// Whether the value keeps to it.
+    pub fn is_met(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => value >= bound,
+            Self::AtMost(bound) => value <= bound,
+        }
+    }
+}
+
+/// Every goal.
+pub fn goals(results: &Results, growth: &Growth) -> Vec<Goal> {
+    let hits = |row, callers| results.get(row, Hit, callers);
+    let throughput =
+        |row, of, callers| Some(hits(row, callers)?.per_second / hits(of, callers)?.per_second);
+    let goal = |what, bound, value| Goal { what, bound, value };
+    let one = |figure: fn(&Figures, f64, f64) -> f64| {
+        let (floor, redis) = (hits(HELLO, 1)?.p50, hits(REDIS, 1)?.p50);
+        Some(figure(&hits(CACHE, 1)?, floor, redis))
+    };
+    let batch = growth.batches.iter().find(|(count, _)| *count == 100);
+    vec![
+        goal(
+            "lookups/s of the floor's, 16 callers",
+            Bound::AtLeast(0.7),
+            throughput(CACHE, HELLO, 16),
+        ),
+        goal(
+            "the same, reuse raised",
+            Bound::AtLeast(0.7),
+            throughput(CACHE_REUSED, HELLO_REUSED, 16),
+        ),
+        goal(
+            "p50 of (the floor's + Redis' own + 60 µs), 1 caller",
+            Bound::AtMost(1.0),
+            one(|cache, floor, redis| cache.p50 / (floor + redis + 60.0)),
+        ),
+        goal(
+            "p99 of p50, 1 caller",
+            Bound::AtMost(3.0),
+            one(|cache, _, _| cache.p99 / cache.p50),
+        ),
+        goal(
+            "lookups/s of the SDK-style build's, 1 caller",
+            Bound::AtLeast(50.0),
+            throughput(CACHE, SDK_STYLE, 1),
+        ),
+        goal(
+            "lookups/s of the Python service's, 16 callers",
+            Bound::AtLeast(3.0),
+            throughput(CACHE, PYTHON, 16),
+        ),
+        goal(
+            "the same, 64 callers",
+            Bound::AtLeast(3.0),
+            throughput(CACHE, PYTHON, 64),
+        ),
+        goal(
+            "a batch of 100 of 100 lookups one by one",
+            Bound::AtMost(0.1),
+            batch.and_then(|(_, batch)| Some(batch.p50 / (100.0 * hits(CACHE, 1)?.p50))),
+        ),
+    ]
+}

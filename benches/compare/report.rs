@@ -1,0 +1,205 @@
+//! The document: every table, and what they mean.
+
+use crate::costs::Costs;
+use crate::entries::Kind;
+use crate::goals::{Bound, Goal, goals};
+use crate::growth::Growth;
+use crate::peer::{CACHE, ROWS};
+use crate::results::Results;
+use crate::setup::Setup;
+use crate::table::{Table, number, optional, percent};
+
+/// Written by hand: what the figures say.
+const FINDINGS: &str = include_str!("findings.md");
+
+/// Numbers of callers.
+pub const CALLERS: [usize; 3] = [1, 16, 64];
+
+/// Everything that was found.
+pub struct Report {
+    /// The machine and the versions.
+    pub machine: Table,
+    /// The cells of the main table.
+    pub results: Results,
+    /// Why rows are missing.
+    pub skipped: Vec<String>,
+    /// What an instance costs.
+    pub costs: Vec<Costs>,
+    /// Sizes and batches.
+    pub growth: Growth,
+}
+
+impl Report {
+    /// The document.
+    pub fn to_markdown(&self, setup: &Setup) -> String {
+        let Self { machine, .. } = self;
+        let seconds = setup.time.as_secs_f64();
+        let rounds = setup.rounds;
+        let main = self.main_table();
+        let skipped: String = self
+            .skipped
+            .iter()
+            .map(|line| format!("\n{line}\n"))
+            .collect();
+        let (costs, sizes) = (self.costs_table(), self.sizes_table());
+        let (batches, goals) = (self.batches_table(), self.goals_table());
+        format!(
+            "# Benchmarks
+
+Written by `make bench`; do not edit. {rounds} rounds of {seconds} s for each line, all servers once in
+each round; medians. Everything runs on one machine and shares its cores: server, callers
+(`wrk`, one thread, connections kept alive) and Redis (one, without persistence, 1,000 entries of
+900 bytes). Answers with another status than expected would be an error.
+
+{machine}
+## Lookups
+
+*hit*: the entry is there, 200. *miss*: it is not, 404. *CPU*: user and system time of the
+server's processes, without Redis and `wrk`. *of floor*: requests/s in relation to a component
+that answers without asking anybody; for rows with raised reuse, to that with raised reuse (1,000,000 requests
+per instance, 64 at a time, 60 s idle, where Spin's defaults are 128, 16 and 1 s).
+
+{main}{skipped}
+## Goals
+
+Ratios of figures of this run.
+
+{goals}
+## An instance
+
+*instantiate*: the median of many. *linear memory* and *resident memory* of an instance after one
+lookup; resident is what 100 live instances add to the process, divided by 100, connections to
+Redis included. *CPU per lookup*: over WIT, without HTTP, the host's part included.
+
+{costs}
+## Larger entries
+
+One caller, hits.
+
+{sizes}
+## Larger batches
+
+One caller, `POST /lookup`, hits. *of single*: time per id in relation to the p50 of `GET /{{id}}`.
+
+{batches}
+## What remains, and whose it is
+
+{FINDINGS}"
+        )
+    }
+
+    fn main_table(&self) -> Table {
+        let columns = [
+            "lookup",
+            "server",
+            "callers",
+            "requests/s",
+            "p50 µs",
+            "p99 µs",
+            "CPU µs",
+            "of floor",
+        ];
+        let mut table = Table::new(2, columns);
+        for (name, lookup) in [("hit", Kind::Hit), ("miss", Kind::Miss)] {
+            for callers in CALLERS {
+                for row in ROWS {
+                    let Some(figures) = self.results.get(row.name, lookup, callers) else {
+                        continue;
+                    };
+                    // What floors answer is a hit.
+                    let floor = self.results.get(row.floor, Kind::Hit, callers);
+                    let of_floor = floor.map(|floor| figures.per_second / floor.per_second);
+                    table.row([
+                        name.to_owned(),
+                        row.name.to_owned(),
+                        callers.to_string(),
+                        number(figures.per_second),
+                        number(figures.p50),
+                        number(figures.p99),
+                        optional(figures.cpu, number),
+                        optional(of_floor, percent),
+                    ]);
+                }
+            }
+        }
+        table
+    }
+
+    fn goals_table(&self) -> Table {
+        let mut table = Table::new(1, ["goal", "must be", "is", "verdict"]);
+        for Goal { what, bound, value } in goals(&self.results, &self.growth) {
+            let bound_text = match bound {
+                Bound::AtLeast(bound) => format!("≥ {}", number(bound)),
+                Bound::AtMost(bound) => format!("≤ {}", number(bound)),
+            };
+            let verdict = match value {
+                None => "not measured",
+                Some(value) if bound.is_met(value) => "met",
+                Some(_) => "missed",
+            };
+            table.row([
+                what.to_owned(),
+                bound_text,
+                optional(value, number),
+                verdict.to_owned(),
+            ]);
+        }
+        table
+    }
+
+    fn costs_table(&self) -> Table {
+        let columns = [
+            "component",
+            "bytes",
+            "compile ms",
+            "instantiate µs",
+            "linear KiB",
+            "resident KiB",
+            "CPU µs per lookup",
+        ];
+        let mut table = Table::new(1, columns);
+        for costs in &self.costs {
+            let lookup = costs.lookup.as_ref();
+            table.row([
+                costs.name.to_owned(),
+                number(costs.bytes as f64),
+                number(costs.compile.as_secs_f64() * 1e3),
+                number(costs.instantiate.as_secs_f64() * 1e6),
+                optional(lookup.map(|lookup| lookup.linear as f64 / 1024.0), number),
+                optional(lookup.map(|lookup| lookup.resident as f64 / 1024.0), number),
+                optional(lookup.map(|lookup| lookup.cpu.as_secs_f64() * 1e6), number),
+            ]);
+        }
+        table
+    }
+
+    fn sizes_table(&self) -> Table {
+        let mut table = Table::new(0, ["entry, bytes", "requests/s", "p50 µs"]);
+        for (length, sample) in &self.growth.sizes {
+            table.row([
+                number(*length as f64),
+                number(sample.per_second),
+                number(sample.p50),
+            ]);
+        }
+        table
+    }
+
+    fn batches_table(&self) -> Table {
+        let single = self
+            .results
+            .get(CACHE, Kind::Hit, 1)
+            .map(|single| single.p50);
+        let mut table = Table::new(0, ["ids", "p50 µs", "per id µs", "of single"]);
+        for (count, sample) in &self.growth.batches {
+            let per_id = sample.p50 / *count as f64;
+            table.row([
+                number(*count as f64),
+                number(sample.p50),
+                number(per_id),
+                optional(single.map(|single| per_id / single), percent),
+            ]);
+        }
+        table
+    }
+}

@@ -1,0 +1,92 @@
+//! What `scripts/bench.sh` found, and how long to measure.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::support::in_repository;
+
+/// The programs, and how long each is measured.
+pub struct Setup {
+    /// Where the components of the peers are.
+    peers: PathBuf,
+    /// For files of this run.
+    pub directory: PathBuf,
+    /// The embedded host.
+    pub host: PathBuf,
+    /// The load generator.
+    pub wrk: PathBuf,
+    /// What the Redis server came with.
+    pub redis_benchmark: PathBuf,
+    /// The Redis server.
+    pub redis_server: PathBuf,
+    /// How long each cell of the table is measured in each round.
+    pub time: Duration,
+    /// How often.
+    pub rounds: usize,
+    /// Whether this run only shows that everything works.
+    pub smoke: bool,
+}
+
+impl Setup {
+    /// From the arguments and the environment. `BENCH_SECONDS` is the time of a cell.
+    pub fn read() -> Result<Self> {
+        let mut smoke = false;
+        for argument in env::args().skip(1) {
+            match argument.as_str() {
+                "--smoke" => smoke = true,
+                // Cargo's own.
+                "--bench" => {}
+                other => bail!("unknown argument {other}"),
+            }
+        }
+        let seconds = match env::var("BENCH_SECONDS") {
+            Ok(seconds) => seconds.parse().context("BENCH_SECONDS must be a number")?,
+            Err(_) if smoke => 0.2,
+            Err(_) => 2.0,
+        };
+        let redis_server = program("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+        let benchmark = redis_server
+            .to_string_lossy()
+            .replace("-server", "-benchmark");
+        // target/host/deps/compare-…
+        let executable = env::current_exe()?;
+        let built = executable.ancestors().nth(2).context("a directory")?;
+        let target = built.parent().context("a directory")?;
+        let peers = target.join("bench");
+        let directory = peers.join("run");
+        if directory.exists() {
+            fs::remove_dir_all(&directory)?;
+        }
+        fs::create_dir_all(&directory)?;
+        Ok(Self {
+            peers,
+            directory,
+            host: built.join("provider-connection-cache-host"),
+            wrk: program("WRK").unwrap_or_else(|| "wrk".into()),
+            redis_benchmark: benchmark.into(),
+            redis_server,
+            time: Duration::try_from_secs_f64(seconds)?,
+            rounds: if smoke { 1 } else { 3 },
+            smoke,
+        })
+    }
+
+    /// One of the components, by the name of its build.
+    pub fn component(&self, name: &str) -> PathBuf {
+        match name {
+            "provider-connection-cache" | "provider-connection-cache-spin" => {
+                in_repository(&format!("dist/{name}.wasm"))
+            }
+            peer => self.peers.join(format!("{peer}.wasm")),
+        }
+    }
+}
+
+/// The program that this variable names, if it was found.
+pub fn program(variable: &str) -> Option<PathBuf> {
+    let program = env::var_os(variable).filter(|program| !program.is_empty());
+    program.map(PathBuf::from)
+}

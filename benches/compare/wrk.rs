@@ -1,0 +1,106 @@
+//! The load: `wrk`, told by `walk.lua` what to send.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::process::signal;
+use crate::setup::Setup;
+use crate::support::in_repository;
+use crate::support::service::READ_TOKEN;
+
+/// Requests that are sent in turn, and the status that each must be answered with.
+pub struct Load {
+    file: PathBuf,
+    status: u16,
+}
+
+/// What the callers saw.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// How many requests were answered.
+    pub requests: f64,
+    /// How many requests were answered in a second.
+    pub per_second: f64,
+    /// The median of the times, in microseconds.
+    pub p50: f64,
+    /// The time that one request in a hundred exceeds, in microseconds.
+    pub p99: f64,
+}
+
+impl Load {
+    /// These requests.
+    pub fn new(
+        setup: &Setup,
+        name: &str,
+        requests: impl IntoIterator<Item = String>,
+        status: u16,
+    ) -> Result<Self> {
+        let file = setup.directory.join(format!("{name}.requests"));
+        let requests: Vec<_> = requests.into_iter().collect();
+        fs::write(&file, requests.join("\0"))?;
+        Ok(Self { file, status })
+    }
+
+    /// Sends the requests to a port of this machine over so many kept-alive connections.
+    pub fn run(&self, setup: &Setup, port: u16, callers: usize, time: Duration) -> Result<Sample> {
+        let mut wrk = Command::new(&setup.wrk)
+            .args(["--threads", "1", "--connections", &callers.to_string()])
+            // It takes whole seconds only. It is interrupted, which it takes for the end.
+            .args(["--duration", "1h", "--timeout", "10s", "--script"])
+            .arg(in_repository("benches/compare/walk.lua"))
+            .arg(format!("http://127.0.0.1:{port}"))
+            .arg("--")
+            .arg(&self.file)
+            .arg(self.status.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("wrk cannot be run")?;
+        sleep(time);
+        signal(wrk.id(), "INT")?;
+        let mut output = String::new();
+        let stdout = wrk.stdout.as_mut().context("it is piped")?;
+        stdout.read_to_string(&mut output)?;
+        wrk.wait()?;
+        let report = output.lines().find(|line| line.starts_with('{'));
+        let report = report.with_context(|| format!("wrk did not report:\n{output}"))?;
+        let report: Value = serde_json::from_str(report)?;
+        let number = |name: &str| report[name].as_f64().context("a number is missing");
+        ensure!(
+            number("wrong")? == 0.0 && number("failed")? == 0.0 && number("requests")? > 0.0,
+            "not every answer was {}: {report}",
+            self.status
+        );
+        Ok(Sample {
+            requests: number("requests")?,
+            per_second: number("requests")? / number("microseconds")? * 1e6,
+            p50: number("p50")?,
+            p99: number("p99")?,
+        })
+    }
+}
+
+/// The bytes of a `GET` with the read token.
+pub fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\n{}\r\n", headers())
+}
+
+/// The bytes of a `POST` of JSON with the read token.
+pub fn post(path: &str, json: &str) -> String {
+    let length = json.len();
+    format!(
+        "POST {path} HTTP/1.1\r\n{}content-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{json}",
+        headers()
+    )
+}
+
+fn headers() -> String {
+    format!("host: 127.0.0.1\r\nauthorization: Bearer {READ_TOKEN}\r\n")
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# `make bench`: gets the servers to compare with, builds those that are components, and runs
+# benches/compare with the arguments of this script. What cannot be had is skipped there.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+target=${CARGO_TARGET_DIR:-target}
+directory=$target/bench
+mkdir -p "$directory"
+
+# A component of benches/peers. In the directory of the others, which it shares most crates with.
+component() {
+    local name=$1 crate=$2
+    shift 2
+    cargo build --quiet --release --target wasm32-wasip2 --target-dir "$target" \
+        --manifest-path "benches/peers/$crate/Cargo.toml" "$@"
+    cp "$target/wasm32-wasip2/release/$crate.wasm" "$directory/$name.wasm"
+}
+
+# The Python that has what benches/peers/fastapi needs.
+python() {
+    local venv=$directory/venv requirements=benches/peers/fastapi/requirements.txt python
+    if ! cmp -s "$requirements" "$venv/requirements.txt"; then
+        python=$(scripts/debian.sh "python3 python3-venv" python3 python3 -c 'import ensurepip') &&
+            "$python" -m venv "$venv" >&2 &&
+            "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" >&2 &&
+            cp "$requirements" "$venv/" || return
+    fi
+    echo "$venv/bin/python"
+}
+
+REDIS_SERVER=$(scripts/redis.sh)
+WRK=$(scripts/debian.sh wrk wrk) || { echo "missing: wrk. Install it: https://github.com/wg/wrk" >&2; exit 1; }
+WEBDIS=$(scripts/debian.sh webdis webdis) || true
+NGINX=$(scripts/debian.sh "nginx libnginx-mod-http-lua lua-nginx-redis" nginx \
+    test -e /usr/share/lua/5.1/nginx/redis.lua) || true
+PYTHON=$(python) || true
+export REDIS_SERVER WRK WEBDIS NGINX PYTHON
+
+component hello hello
+component sdk sdk
+component sdk-connection-per-request sdk --features connection-per-request
+# All packages, as for `make test`: their features are the same then, and so are the builds.
+packages=(--quiet --profile host --workspace --exclude xtask)
+cargo build "${packages[@]}" --bins --bench compare
+cargo bench "${packages[@]}" --bench compare -- "$@"
