@@ -31,7 +31,8 @@ pub fn measure(setup: &Setup, redis: &Redis, peers: &[Peer]) -> Result<Growth> {
     let port = server.context("the component does not run")?.port;
     let run = |name: &str, requests: Vec<String>| -> Result<Sample> {
         let load = Load::new(setup, name, requests, 200)?;
-        load.run(setup, port, 1, setup.time)
+        load.warm_up(setup, port, 1)?;
+        load.run(setup, port, 1)
     };
     let mut sizes = Vec::new();
     for size in SIZES {

@@ -67,11 +67,7 @@ async fn start_all(setup: &Setup, redis: &Redis) -> Result<(Vec<Peer>, Vec<Strin
     let (mut peers, mut skipped) = (Vec::new(), Vec::new());
     for row in ROWS {
         match Peer::start(row, setup, redis).await? {
-            Some(mut peer) => {
-                // What is only slow at first is not of interest.
-                peer.measure(setup, redis, Kind::Hit, 16)?;
-                peers.push(peer);
-            }
+            Some(peer) => peers.push(peer),
             None => {
                 let line = format!("Skipped: {}, which could not be installed.", row.name);
                 eprintln!("{line}");

@@ -34,16 +34,16 @@ pub const REDIS: &str = "redis-benchmark GET (the limit)";
 /// The rows, in their order in the table.
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[
-    Row::component(CACHE, SPIN, HELLO, &[]),
-    Row::component(CACHE_REUSED, SPIN, HELLO_REUSED, REUSE_RAISED),
-    Row::component("SDK: chunked, shared connection", "sdk", HELLO, &[]),
-    Row::component(SDK_STYLE, "sdk-connection-per-request", HELLO, &[]),
-    Row::new(HELLO, HELLO, Answers::Constant, Some(Program::Component("hello", &[]))),
-    Row::new(HELLO_REUSED, HELLO_REUSED, Answers::Constant, Some(Program::Component("hello", REUSE_RAISED))),
-    Row::new("nginx, Lua", HELLO, Answers::Entry, Some(Program::Nginx)),
-    Row::new("webdis", HELLO, Answers::Key, Some(Program::Webdis)),
-    Row::new(PYTHON, HELLO, Answers::Summary, Some(Program::Python)),
-    Row::new(REDIS, HELLO, Answers::Key, None),
+    Row::component(CACHE, SPIN, &[]),
+    Row::component(CACHE_REUSED, SPIN, &[REUSE_RAISED]).floor(HELLO_REUSED),
+    Row::component("SDK: chunked, shared connection", "sdk", &[]),
+    Row::component(SDK_STYLE, "sdk-connection-per-request", &[]),
+    Row::component(HELLO, "hello", &[]).answers(Answers::Constant),
+    Row::component(HELLO_REUSED, "hello", &[REUSE_RAISED]).answers(Answers::Constant).floor(HELLO_REUSED),
+    Row::new("nginx, Lua", Some(Program::Nginx)).answers(Answers::Entry),
+    Row::new("webdis", Some(Program::Webdis)).answers(Answers::Key),
+    Row::new(PYTHON, Some(Program::Python)),
+    Row::new(REDIS, None),
 ];
 
 const SPIN: &str = "provider-connection-cache-spin";
@@ -61,6 +61,8 @@ pub struct Row {
     pub name: &'static str,
     /// The name of the row that is its floor.
     pub floor: &'static str,
+    /// How many ids are looked up in turn.
+    ids: usize,
     answers: Answers,
     /// Redis itself has none.
     program: Option<Program>,
@@ -80,16 +82,13 @@ enum Answers {
 }
 
 impl Row {
-    const fn new(
-        name: &'static str,
-        floor: &'static str,
-        answers: Answers,
-        program: Option<Program>,
-    ) -> Self {
+    /// A row that looks up every id, answers with summaries, and has the common floor.
+    const fn new(name: &'static str, program: Option<Program>) -> Self {
         Self {
             name,
-            floor,
-            answers,
+            floor: HELLO,
+            ids: COUNT,
+            answers: Answers::Summary,
             program,
         }
     }
@@ -97,11 +96,24 @@ impl Row {
     const fn component(
         name: &'static str,
         component: &'static str,
-        floor: &'static str,
-        options: &'static [&'static str],
+        options: &'static [&'static [&'static str]],
     ) -> Self {
-        let program = Program::Component(component, options);
-        Self::new(name, floor, Answers::Summary, Some(program))
+        Self::new(name, Some(Program::Component(component, options)))
+    }
+
+    const fn floor(self, floor: &'static str) -> Self {
+        Self { floor, ..self }
+    }
+
+    const fn answers(self, answers: Answers) -> Self {
+        Self { answers, ..self }
+    }
+
+    fn path(&self, id: &str) -> String {
+        match self.answers {
+            Answers::Key => format!("/GET/{}.txt", key(id)),
+            _ => path(id),
+        }
     }
 }
 
@@ -127,7 +139,7 @@ impl Peer {
             },
         };
         let load = |kind: Kind, status| {
-            let requests = kind.ids().map(|id| get(&row.path(&id)));
+            let requests = kind.ids().take(row.ids).map(|id| get(&row.path(&id)));
             Load::new(setup, &format!("{port}-{kind:?}"), requests, status)
         };
         let peer = Self {
@@ -166,8 +178,9 @@ impl Peer {
                 cpu: None,
             }),
             Some(server) => {
+                let warm = load.warm_up(setup, server.port, callers);
                 let before = server.cpu_time()?;
-                let sample = load.run(setup, server.port, callers, setup.time);
+                let sample = warm.and_then(|()| load.run(setup, server.port, callers));
                 server.ensure_alive()?;
                 let sample = sample
                     .with_context(|| format!("{}, {lookup:?}, {callers} callers", self.row.name))?;
@@ -199,15 +212,6 @@ impl Peer {
             ensure!(answer.status == 404, "{answer:?}");
         }
         Ok(())
-    }
-}
-
-impl Row {
-    fn path(&self, id: &str) -> String {
-        match self.answers {
-            Answers::Key => format!("/GET/{}.txt", key(id)),
-            _ => path(id),
-        }
     }
 }
 

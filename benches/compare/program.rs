@@ -16,7 +16,7 @@ use crate::support::service::READ_TOKEN;
 #[derive(Clone, Copy)]
 pub enum Program {
     /// A component in the embedded host, with these options.
-    Component(&'static str, &'static [&'static str]),
+    Component(&'static str, &'static [&'static [&'static str]]),
     /// nginx with Lua.
     Nginx,
     /// webdis, which answers what Redis commands in paths return.
@@ -60,7 +60,7 @@ fn component(
     redis: &Redis,
     port: u16,
     name: &str,
-    options: &[&str],
+    options: &[&[&str]],
 ) -> Result<Command> {
     let ours = "dist/provider-connection-cache-spin.wasm";
     let wasm = setup.component(name);
@@ -75,7 +75,7 @@ fn component(
         .args(["--listen", &format!("127.0.0.1:{port}")])
         .args(["--variable", &format!("redis_address={}", redis.address())])
         .args(["--variable", &format!("read_token={READ_TOKEN}")])
-        .args(options);
+        .args(options.concat());
     Ok(command)
 }
 

@@ -46,18 +46,24 @@ impl Report {
         format!(
             "# Benchmarks
 
-Written by `make bench`; do not edit. {rounds} rounds of {seconds} s for each line, all servers once in
-each round; medians. Everything runs on one machine and shares its cores: server, callers
-(`wrk`, one thread, connections kept alive) and Redis (one, without persistence, 1,000 entries of
-900 bytes). Answers with another status than expected would be an error.
+Written by `make bench`; do not edit. {rounds} rounds of {seconds} s for each line, every server once
+in each round, after a short warm-up; medians. Everything runs on one machine and shares its
+cores: server, callers (`wrk`, one thread, connections kept alive) and Redis (one, without
+persistence, 1,000 entries of 900 bytes). So ratios count more than figures do. An answer with
+another status than expected would have ended the run. `BENCH_SECONDS=5 make bench` measures longer.
 
 {machine}
 ## Lookups
 
-*hit*: the entry is there, 200. *miss*: it is not, 404. *CPU*: user and system time of the
-server's processes, without Redis and `wrk`. *of floor*: requests/s in relation to a component
-that answers without asking anybody; for rows with raised reuse, to that with raised reuse (1,000,000 requests
-per instance, 64 at a time, 60 s idle, where Spin's defaults are 128, 16 and 1 s).
+- *hit*: the entry is there, 200. *miss*: it is not, 404.
+- *p50*, *p99*: as `wrk` has them, with its correction for requests that it had to send late.
+- *CPU*: user and system time of the server for each request, without Redis and `wrk`.
+- *of floor*: requests/s in relation to a component that asks nobody, in the same host with the
+  same options.
+- *reuse raised*: 1,000,000 requests for each instance, 64 at a time, 60 s idle, where Spin's
+  defaults are 128, 16 and 1 s.
+- The embedded host and webdis use both cores; nginx and Python have one worker. nginx and webdis hand
+  out the entry as it is, credentials included; all others answer the summary.
 
 {main}{skipped}
 ## Goals
