@@ -75,6 +75,8 @@ fn component(
         .args(["--listen", &format!("127.0.0.1:{port}")])
         .args(["--variable", &format!("redis_address={}", redis.address())])
         .args(["--variable", &format!("read_token={READ_TOKEN}")])
+        // On a busy machine a time-out would be taken for a wrong answer.
+        .args(["--variable", "redis_timeout_ms=30000"])
         .args(options.concat());
     Ok(command)
 }

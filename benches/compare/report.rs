@@ -50,7 +50,7 @@ Written by `make bench`; do not edit. {rounds} rounds of {seconds} s for each li
 in each round, after a short warm-up; medians. Everything runs on one machine and shares its
 cores: server, callers (`wrk`, one thread, connections kept alive) and Redis (one, without
 persistence, 1,000 entries of 900 bytes). So ratios count more than figures do. An answer with
-another status than expected would have ended the run. `BENCH_SECONDS=5 make bench` measures longer.
+another status than expected would have ended the run; for that, Redis may take 30 s. `BENCH_SECONDS=5 make bench` measures longer.
 
 {machine}
 ## Lookups

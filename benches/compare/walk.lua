@@ -14,7 +14,7 @@ function init(arguments)
    end
    expected = tonumber(arguments[2])
    -- Global: done() runs in another Lua state, and can ask for globals only.
-   wrong = 0
+   wrong, example = 0, ""
 end
 
 function request()
@@ -22,9 +22,10 @@ function request()
    return requests[position]
 end
 
-function response(status)
+function response(status, headers)
    if status ~= expected then
       wrong = wrong + 1
+      example = status .. " " .. (headers["cache-status"] or "")
    end
 end
 
@@ -32,7 +33,7 @@ function done(summary, latency)
    local errors = summary.errors
    local failed = errors.connect + errors.read + errors.write + errors.timeout
    print(string.format(
-      '{"microseconds":%d,"requests":%d,"p50":%d,"p99":%d,"wrong":%d,"failed":%d}',
+      '{"microseconds":%d,"requests":%d,"p50":%d,"p99":%d,"wrong":%d,"failed":%d,"example":"%s"}',
       summary.duration, summary.requests, latency:percentile(50), latency:percentile(99),
-      main:get("wrong"), failed))
+      main:get("wrong"), failed, main:get("example")))
 end
