@@ -2,7 +2,9 @@
 
 use crate::entries::Kind::Hit;
 use crate::growth::Growth;
-use crate::peer::{CACHE, CACHE_REUSED, HELLO, HELLO_REUSED, PYTHON, REDIS, SDK_STYLE};
+use crate::peer::{
+    CACHE, CACHE_REUSED, HELLO, HELLO_REUSED, NEAR, NEAR_REUSED, PYTHON, REDIS, SDK_STYLE,
+};
 use crate::results::{Figures, Results};
 
 /// A goal.
@@ -80,6 +82,16 @@ pub fn goals(results: &Results, growth: &Growth) -> Vec<Goal> {
             "the same, 64 callers",
             Bound::AtLeast(3.0),
             throughput(CACHE, PYTHON, 64),
+        ),
+        goal(
+            "near-cache hits/s of the floor's, 16 callers",
+            Bound::AtLeast(0.95),
+            throughput(NEAR, HELLO, 16),
+        ),
+        goal(
+            "the same, reuse raised",
+            Bound::AtLeast(0.95),
+            throughput(NEAR_REUSED, HELLO_REUSED, 16),
         ),
         goal(
             "a batch of 100 of 100 lookups one by one",

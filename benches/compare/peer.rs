@@ -20,6 +20,10 @@ use crate::wrk::{Load, get};
 pub const CACHE: &str = "this component";
 /// The component, in instances that live long.
 pub const CACHE_REUSED: &str = "this component, reuse raised";
+/// The component with its near cache, asked for one connection over and over.
+pub const NEAR: &str = "this component, near cache, one id";
+/// The component with its near cache, in instances that live long.
+pub const NEAR_REUSED: &str = "this component, near cache, reuse raised";
 /// The component as the SDK's examples do it.
 pub const SDK_STYLE: &str = "SDK-style: chunked, connection per request";
 /// What no component can be faster than.
@@ -36,6 +40,9 @@ pub const REDIS: &str = "redis-benchmark GET (the limit)";
 pub const ROWS: &[Row] = &[
     Row::component(CACHE, SPIN, &[]),
     Row::component(CACHE_REUSED, SPIN, &[REUSE_RAISED]).floor(HELLO_REUSED),
+    // An instance is not kept for long enough to see 1,000 ids twice.
+    Row::component(NEAR, SPIN, &[NEAR_CACHE]).ids(1),
+    Row::component(NEAR_REUSED, SPIN, &[NEAR_CACHE, REUSE_RAISED]).floor(HELLO_REUSED),
     Row::component("SDK: chunked, shared connection", "sdk", &[]),
     Row::component(SDK_STYLE, "sdk-connection-per-request", &[]),
     Row::component(HELLO, "hello", &[]).answers(Answers::Constant),
@@ -53,6 +60,12 @@ const REUSE_RAISED: &[&str] = &[
     "--max-instance-reuse-count=1000000",
     "--max-instance-concurrent-reuse-count=64",
     "--idle-instance-timeout=60s",
+];
+
+/// Room for every id, for as long as the component allows.
+const NEAR_CACHE: &[&str] = &[
+    "--variable=near_cache_ttl_ms=60000",
+    "--variable=near_cache_entries=2000",
 ];
 
 /// A row of the table.
@@ -103,6 +116,10 @@ impl Row {
 
     const fn floor(self, floor: &'static str) -> Self {
         Self { floor, ..self }
+    }
+
+    const fn ids(self, ids: usize) -> Self {
+        Self { ids, ..self }
     }
 
     const fn answers(self, answers: Answers) -> Self {

@@ -85,6 +85,8 @@ impl Load {
         signal(wrk.id(), "INT")?;
         stdout.read_to_string(&mut output)?;
         wrk.wait()?;
+        // webdis was seen to give wrong answers to callers who come while others' are on the way.
+        sleep(Duration::from_millis(50));
         let report = output.lines().find(|line| line.starts_with('{'));
         let report = report.with_context(|| format!("wrk did not report:\n{output}"))?;
         let report: Value = serde_json::from_str(report)?;
