@@ -47,8 +47,12 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Component {
     ) -> Result<spin_sdk::wasip3::http::types::Response, spin_sdk::wasip3::http::types::ErrorCode>
     {
         use crate::http::{answer, service};
+        use crate::task;
+
+        let spawned = task::spawned();
         let instance = Instance::get().await;
-        service::send(answer(&instance, service::Request::new(request)).await).await
+        let answer = answer(&instance, service::Request::new(request)).await;
+        service::send(answer, spawned).await
     }
 }
 

@@ -16,6 +16,7 @@ pub mod http;
 pub mod instance;
 pub mod json;
 pub mod redis;
+pub mod task;
 pub mod timestamp;
 
 #[cfg(all(feature = "component", target_family = "wasm"))]

@@ -10,6 +10,7 @@ use spin_sdk::wit_bindgen::rt::async_support::{StreamReader, StreamResult, yield
 
 use super::answer::Answer;
 use super::problem::{Kind, Problem};
+use crate::task;
 
 /// The largest body that is taken: 64 KiB.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -100,7 +101,9 @@ async fn read(mut stream: StreamReader<u8>) -> Option<Vec<u8>> {
 /// write is there when the response is; what comes later leaves in a second packet, which
 /// waits 40 ms for the client's delayed acknowledgement. So the write is begun here, and
 /// ends after the response is returned. Without content there is no stream at all.
-pub async fn send(answer: Answer) -> Result<Response, ErrorCode> {
+///
+/// `spawned` is what [`task::spawned`] said when the request came.
+pub async fn send(answer: Answer, spawned: u64) -> Result<Response, ErrorCode> {
     let headers: Vec<_> = answer
         .headers
         .into_iter()
@@ -119,9 +122,10 @@ pub async fn send(answer: Answer) -> Result<Response, ErrorCode> {
         }
         reader
     });
-    // Twice: beside another task of this request, such as one that opens a connection, the
-    // first yield may come back without having left the guest (`FuturesUnordered`).
-    for _ in 0..2 {
+    yield_async().await;
+    if task::spawned() != spawned {
+        // Beside a task that this request started, such as one that opens a connection, the
+        // first yield may come back without having left the guest (`FuturesUnordered`).
         yield_async().await;
     }
     let (_, trailers) = wit_future::new(|| Ok(None));

@@ -9,8 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use spin_sdk::wasip3::clocks::monotonic_clock;
-use spin_sdk::wasip3::{spawn, wit_stream};
+use spin_sdk::wasip3::wit_stream;
 use spin_sdk::wit_bindgen::rt::async_support::StreamWriter;
+
+use crate::task::spawn;
 
 /// The host timer runs for no longer than this at a time, for it outlives the request that
 /// started it, and with it the instance: 20 ms. It is also how late it may ring.
@@ -37,15 +39,18 @@ struct Waiting {
 /// A moment that an operation must not outlast.
 pub struct Deadline {
     timer: Rc<Timer>,
+    begun: u64,
     at: u64,
 }
 
 impl Timer {
     /// The deadline `timeout` from now.
     pub fn deadline(self: &Rc<Self>, timeout: Duration) -> Deadline {
+        let now = monotonic_clock::now();
         Deadline {
             timer: Rc::clone(self),
-            at: after(timeout),
+            begun: now,
+            at: after(now, timeout),
         }
     }
 
@@ -78,11 +83,18 @@ impl Drop for Stop {
 }
 
 impl Deadline {
+    /// When its operation began, by the monotonic clock, in nanoseconds.
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
     /// This deadline, or `timeout` from now, whichever comes first.
     pub fn at_most(&self, timeout: Duration) -> Self {
+        let now = monotonic_clock::now();
         Self {
             timer: Rc::clone(&self.timer),
-            at: self.at.min(after(timeout)),
+            begun: self.begun,
+            at: self.at.min(after(now, timeout)),
         }
     }
 
@@ -148,7 +160,6 @@ impl Drop for Bell {
     }
 }
 
-fn after(timeout: Duration) -> u64 {
-    let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-    monotonic_clock::now().saturating_add(nanoseconds)
+fn after(now: u64, timeout: Duration) -> u64 {
+    now.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use spin_sdk::redis::Connection as HostConnection;
 use spin_sdk::wasip3::clocks::monotonic_clock;
-use spin_sdk::wasip3::spawn;
 use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 
 use super::deadline::{Deadline, Timer};
@@ -15,6 +14,7 @@ use super::outage::Outage;
 use super::{Command, Failure, Reply};
 use crate::config::{Address, Login};
 use crate::flight::Flight;
+use crate::task::spawn;
 
 /// How long a caller waits where there is little hope: for the probe of a Redis that
 /// failed, or on a connection that has fallen silent.
@@ -42,20 +42,20 @@ impl Endpoint {
             host: opened.map_err(|error| Failure::from_open(&error))?,
             silence: Cell::new(0),
             waiting: Cell::new(0),
-            heard: Cell::new(0),
+            since: Cell::new(None),
         };
         if let Some(Login { username, password }) = &self.login {
             let auth = Command::new("AUTH").args(username).arg(password.expose());
-            connection.run(&auth).await?;
+            connection.run(&auth, begun).await?;
         }
         if self.database != 0 {
             let select = Command::new("SELECT").integer(self.database.into());
-            let selected = connection.run(&select).await;
+            let selected = connection.run(&select, begun).await;
             selected.map_err(|_| Failure::Refused)?;
         }
         let round_trips = monotonic_clock::now().saturating_sub(begun);
         let timeout = u64::try_from(self.timeout.as_nanos()).unwrap_or(u64::MAX);
-        connection.silence.set((timeout / 16).max(round_trips * 3));
+        connection.silence.set((timeout / 4).max(round_trips * 3));
         Ok(connection)
     }
 }
@@ -64,29 +64,30 @@ impl Endpoint {
 struct Connection {
     host: HostConnection,
     /// The longest time without an answer that is nothing unusual, in nanoseconds: a
-    /// sixteenth of the time-out, but no less than Redis is away.
+    /// quarter of the time-out, but no less than Redis is away.
     silence: Cell<u64>,
     /// How many commands wait for an answer.
     waiting: Cell<u32>,
-    /// When Redis answered last, or when the first of those who wait began to.
-    heard: Cell<u64>,
+    /// When the first of them was sent, or the first after an answer.
+    since: Cell<Option<u64>>,
 }
 
 impl Connection {
-    async fn run(&self, command: &Command) -> Result<Reply, Failure> {
+    async fn run(&self, command: &Command, now: u64) -> Result<Reply, Failure> {
         if self.waiting.get() == 0 {
-            self.heard.set(monotonic_clock::now());
+            self.since.set(Some(now));
         }
         let _waiting = Waiting::new(&self.waiting);
         let result = command.run(&self.host).await;
-        self.heard.set(monotonic_clock::now());
+        self.since.set(None);
         result
     }
 
     /// Whether others wait for answers longer than is usual.
-    fn is_silent(&self) -> bool {
-        self.waiting.get() > 0
-            && monotonic_clock::now().saturating_sub(self.heard.get()) > self.silence.get()
+    fn is_silent(&self, now: u64) -> bool {
+        let since = self.since.get().unwrap_or(now);
+        self.since.set(Some(since));
+        self.waiting.get() > 0 && now.saturating_sub(since) > self.silence.get()
     }
 }
 
@@ -169,10 +170,11 @@ impl Link {
         deadline: &Deadline,
     ) -> Result<Reply, Failure> {
         let connection = &lease.connection;
-        let silent = connection.is_silent();
+        let now = deadline.begun();
+        let silent = connection.is_silent(now);
         let little = silent.then(|| deadline.at_most(LITTLE_HOPE));
         let deadline = little.as_ref().unwrap_or(deadline);
-        let result = deadline.race(connection.run(command)).await;
+        let result = deadline.race(connection.run(command, now)).await;
         let result = result.unwrap_or(Err(Failure::Timeout));
         match &result {
             // Those who wait for longer will find out what is wrong, if anything is.
@@ -273,7 +275,8 @@ impl Link {
             let connection = self.endpoint.connect().await?;
             if outage.is_some() {
                 // A Redis that is stopped still takes connections.
-                connection.run(&Command::new("PING")).await?;
+                let now = monotonic_clock::now();
+                connection.run(&Command::new("PING"), now).await?;
             }
             Ok(Rc::new(connection))
         };

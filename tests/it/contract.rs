@@ -70,12 +70,12 @@ fn neither_component_can_reach_more_than_redis() {
 fn both_components_are_small() {
     let size = |path: &Path| fs::metadata(path).unwrap().len();
     assert!(
-        size(&lean_component()) <= 180_000,
+        size(&lean_component()) <= 190_000,
         "{}",
         size(&lean_component())
     );
     assert!(
-        size(&spin_component()) <= 265_000,
+        size(&spin_component()) <= 280_000,
         "{}",
         size(&spin_component())
     );

@@ -72,11 +72,11 @@ async fn a_redis_that_is_stopped_costs_an_instance_one_deadline() {
             (404, "provider-connection-cache; fwd=miss; detail=timeout")
         );
     }
-    // Those that come within a sixteenth of the deadline wait with the first: 13 at 50 a
+    // Those that come within a quarter of the deadline wait with the first: 50 at 50 a
     // second. A busy host makes a second instance, for which the same holds, or that cannot
     // connect: then those wait who are there by its deadline.
     assert!(slow > 0, "the first was to wait");
-    assert!(slow < answers.len() / 4, "{slow} of {}", answers.len());
+    assert!(slow < answers.len() / 3, "{slow} of {}", answers.len());
     redis.go_on();
     redis.set(&service.key(&id(1)), entry(&id(1)).to_string());
     hits_again(&service).await;

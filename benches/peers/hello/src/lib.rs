@@ -1,6 +1,7 @@
 //! The floor: an answer that waits for nothing, sent the way the cache sends its own.
 
 use provider_connection_cache::http::{answer::Answer, service};
+use provider_connection_cache::task;
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
 
@@ -14,6 +15,7 @@ spin_sdk::wasip3::http::service::export!(Hello with_types_in spin_sdk::wasip3);
 impl Guest for Hello {
     async fn handle(_: Request) -> Result<Response, ErrorCode> {
         let body = SUMMARY.trim_end().as_bytes().to_vec();
-        service::send(Answer::new(200).body("application/json", body)).await
+        let answer = Answer::new(200).body("application/json", body);
+        service::send(answer, task::spawned()).await
     }
 }
