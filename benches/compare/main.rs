@@ -6,6 +6,7 @@ mod entries;
 mod goals;
 mod growth;
 mod machine;
+mod outage;
 mod peer;
 mod process;
 mod program;
@@ -44,15 +45,19 @@ async fn main() -> Result<()> {
     Kind::Hit.store(&redis)?;
     // First, while the memory of this process is as it was.
     let costs = costs::measure(&setup, &redis).await?;
-    let (mut peers, skipped) = start_all(&setup, &redis).await?;
+    let (mut peers, mut notes) = start_all(&setup, &redis).await?;
     let results = compare(&setup, &redis, &mut peers)?;
+    let wrong = peers.iter().filter(|peer| peer.wrong > 0.0);
+    notes.extend(wrong.map(|peer| format!("Wrong answers of {}: {}.", peer.row.name, peer.wrong)));
     let growth = growth::measure(&setup, &redis, &peers)?;
+    let outages = outage::measure(&setup).await?;
     let report = Report {
         machine: machine::describe(&setup)?,
         results,
-        skipped,
+        notes,
         costs,
         growth,
+        outages,
     };
     let markdown = report.to_markdown(&setup);
     println!("{markdown}");

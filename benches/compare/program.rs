@@ -30,7 +30,10 @@ impl Program {
     pub fn command(self, setup: &Setup, redis: &Redis, port: u16) -> Result<Option<Command>> {
         match self {
             Self::Component(name, options) => {
-                component(setup, redis, port, name, options).map(Some)
+                let mut command = component(setup, redis, port, name, options)?;
+                // On a busy machine a time-out would be taken for a wrong answer.
+                command.args(["--variable", "redis_timeout_ms=30000"]);
+                Ok(Some(command))
             }
             Self::Nginx => with("NGINX", |command| nginx(setup, redis, port, command)),
             Self::Webdis => with("WEBDIS", |command| webdis(setup, redis, port, command)),
@@ -54,8 +57,15 @@ fn with(
     Ok(Some(command))
 }
 
+/// More requests for an instance, more at a time, and more patience than by default.
+pub const REUSE_RAISED: &[&str] = &[
+    "--max-instance-reuse-count=1000000",
+    "--max-instance-concurrent-reuse-count=64",
+    "--idle-instance-timeout=60s",
+];
+
 /// The application of `spin.toml`, with this component in it.
-fn component(
+pub fn component(
     setup: &Setup,
     redis: &Redis,
     port: u16,
@@ -75,8 +85,6 @@ fn component(
         .args(["--listen", &format!("127.0.0.1:{port}")])
         .args(["--variable", &format!("redis_address={}", redis.address())])
         .args(["--variable", &format!("read_token={READ_TOKEN}")])
-        // On a busy machine a time-out would be taken for a wrong answer.
-        .args(["--variable", "redis_timeout_ms=30000"])
         .args(options.concat());
     Ok(command)
 }

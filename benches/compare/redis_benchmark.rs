@@ -34,6 +34,7 @@ pub fn run(setup: &Setup, redis: &Redis, lookup: Kind, callers: usize) -> Result
         Ok(figure.trim_matches('"').parse()?)
     };
     Ok(Sample {
+        wrong: 0.0,
         requests,
         per_second: figure(1)?,
         p50: figure(4)? * 1e3,

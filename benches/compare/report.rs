@@ -4,6 +4,7 @@ use crate::costs::Costs;
 use crate::entries::Kind;
 use crate::goals::{Bound, Goal, goals};
 use crate::growth::Growth;
+use crate::outage::Outage;
 use crate::peer::{CACHE, ROWS};
 use crate::results::Results;
 use crate::setup::Setup;
@@ -21,12 +22,14 @@ pub struct Report {
     pub machine: Table,
     /// The cells of the main table.
     pub results: Results,
-    /// Why rows are missing.
-    pub skipped: Vec<String>,
+    /// Why rows are missing, and what else is to be known of them.
+    pub notes: Vec<String>,
     /// What an instance costs.
     pub costs: Vec<Costs>,
     /// Sizes and batches.
     pub growth: Growth,
+    /// What happens without Redis.
+    pub outages: Vec<Outage>,
 }
 
 impl Report {
@@ -36,13 +39,14 @@ impl Report {
         let seconds = setup.time.as_secs_f64();
         let rounds = setup.rounds;
         let main = self.main_table();
-        let skipped: String = self
-            .skipped
+        let notes: String = self
+            .notes
             .iter()
             .map(|line| format!("\n{line}\n"))
             .collect();
         let (costs, sizes) = (self.costs_table(), self.sizes_table());
         let (batches, goals) = (self.batches_table(), self.goals_table());
+        let outages = self.outages_table();
         format!(
             "# Benchmarks
 
@@ -50,7 +54,7 @@ Written by `make bench`; do not edit. {rounds} rounds of {seconds} s for each li
 in each round, after a short warm-up; medians. Everything runs on one machine and shares its
 cores: server, callers (`wrk`, one thread, connections kept alive) and Redis (one, without
 persistence, 1,000 entries of 900 bytes). So ratios count more than figures do. An answer with
-another status than expected would have ended the run; for that, Redis may take 30 s. `BENCH_SECONDS=5 make bench` measures longer.
+another status than expected would have ended the run (but for webdis: see below); for that, Redis may take 30 s. `BENCH_SECONDS=5 make bench` measures longer.
 
 {machine}
 ## Lookups
@@ -65,7 +69,7 @@ another status than expected would have ended the run; for that, Redis may take 
 - The embedded host and webdis use both cores; nginx and Python have one worker. nginx and webdis hand
   out the entry as it is, credentials included; all others answer the summary.
 
-{main}{skipped}
+{main}{notes}
 ## Goals
 
 Ratios of figures of this run.
@@ -88,6 +92,13 @@ One caller, hits.
 One caller, `POST /lookup`, hits. *of single*: time per id in relation to the p50 of `GET /{{id}}`.
 
 {batches}
+## Outages
+
+Redis fails for 10 s under 50 lookups/s, each on a connection of its own and sent whether or not
+others still wait; `redis_timeout_ms` is 250. *recovery*: from its return to the first hit, asked every
+5 ms.
+
+{outages}
 ## What remains, and whose it is
 
 {FINDINGS}"
@@ -186,6 +197,27 @@ One caller, `POST /lookup`, hits. *of single*: time per id in relation to the p5
                 number(*length as f64),
                 number(sample.per_second),
                 number(sample.p50),
+            ]);
+        }
+        table
+    }
+
+    fn outages_table(&self) -> Table {
+        let columns = [
+            "outage",
+            "lookups",
+            "within 10 ms",
+            "slowest ms",
+            "recovery ms",
+        ];
+        let mut table = Table::new(1, columns);
+        for outage in &self.outages {
+            table.row([
+                outage.name.to_owned(),
+                outage.lookups.to_string(),
+                percent(outage.at_once),
+                number(outage.slowest.as_secs_f64() * 1e3),
+                number(outage.recovery.as_secs_f64() * 1e3),
             ]);
         }
         table

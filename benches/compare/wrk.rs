@@ -19,6 +19,8 @@ use crate::support::service::READ_TOKEN;
 pub struct Load {
     file: PathBuf,
     status: u16,
+    /// How many answers may have another status before that is an error.
+    tolerated: f64,
 }
 
 /// What the callers saw.
@@ -26,6 +28,8 @@ pub struct Load {
 pub struct Sample {
     /// How many requests were answered.
     pub requests: f64,
+    /// How many of the answers had another status than expected, and were tolerated.
+    pub wrong: f64,
     /// How many requests were answered in a second.
     pub per_second: f64,
     /// The median of the times, in microseconds.
@@ -45,7 +49,19 @@ impl Load {
         let file = setup.directory.join(format!("{name}.requests"));
         let requests: Vec<_> = requests.into_iter().collect();
         fs::write(&file, requests.join("\0"))?;
-        Ok(Self { file, status })
+        Ok(Self {
+            file,
+            status,
+            tolerated: 0.0,
+        })
+    }
+
+    /// The same for a server that is known to mix up answers now and then.
+    pub fn tolerating(self, answers: u32) -> Self {
+        Self {
+            tolerated: answers.into(),
+            ..self
+        }
     }
 
     /// Sends the requests to a port of this machine over so many kept-alive connections, for
@@ -85,19 +101,18 @@ impl Load {
         signal(wrk.id(), "INT")?;
         stdout.read_to_string(&mut output)?;
         wrk.wait()?;
-        // webdis was seen to give wrong answers to callers who come while others' are on the way.
-        sleep(Duration::from_millis(50));
         let report = output.lines().find(|line| line.starts_with('{'));
         let report = report.with_context(|| format!("wrk did not report:\n{output}"))?;
         let report: Value = serde_json::from_str(report)?;
         let number = |name: &str| report[name].as_f64().context("a number is missing");
         ensure!(
-            number("wrong")? == 0.0 && number("failed")? == 0.0,
+            number("wrong")? <= self.tolerated && number("failed")? == 0.0,
             "not every answer was {}: {report}",
             self.status
         );
         Ok(Sample {
             requests: number("requests")?,
+            wrong: number("wrong")?,
             per_second: number("requests")? / number("microseconds")? * 1e6,
             p50: number("p50")?,
             p99: number("p99")?,
