@@ -38,6 +38,7 @@ PYTHON=$(python) || true
 export REDIS_SERVER WRK WEBDIS NGINX PYTHON
 
 component hello hello
+component hello-get hello --features get
 component sdk sdk
 component sdk-connection-per-request sdk --features connection-per-request
 # All packages, as for `make test`: their features are the same then, and so are the builds.

@@ -3,7 +3,8 @@
 use crate::entries::Kind::Hit;
 use crate::growth::Growth;
 use crate::peer::{
-    CACHE, CACHE_REUSED, HELLO, HELLO_REUSED, NEAR, NEAR_REUSED, PYTHON, REDIS, SDK_STYLE,
+    CACHE, CACHE_REUSED, HELLO, HELLO_GET, HELLO_REUSED, NEAR, NEAR_REUSED, PYTHON, REDIS,
+    SDK_STYLE,
 };
 use crate::results::{Figures, Results};
 
@@ -57,6 +58,11 @@ pub fn goals(results: &Results, growth: &Growth) -> Vec<Goal> {
             "the same, reuse raised",
             Bound::AtLeast(0.7),
             throughput(CACHE_REUSED, HELLO_REUSED, 16),
+        ),
+        goal(
+            "of a hello-world's that asks Redis first, 16 callers",
+            Bound::AtLeast(0.7),
+            throughput(CACHE, HELLO_GET, 16),
         ),
         goal(
             "p50 of (the floor's + Redis' own + 60 µs), 1 caller",

@@ -30,6 +30,8 @@ pub const SDK_STYLE: &str = "SDK-style: chunked, connection per request";
 pub const HELLO: &str = "hello-world (the floor)";
 /// What no component can be faster than in instances that live long.
 pub const HELLO_REUSED: &str = "hello-world, reuse raised";
+/// What no component that asks Redis can be faster than.
+pub const HELLO_GET: &str = "hello-world after a GET";
 /// The service in Python.
 pub const PYTHON: &str = "FastAPI, uvicorn, redis-py";
 /// What nothing that asks Redis can be faster than.
@@ -47,6 +49,7 @@ pub const ROWS: &[Row] = &[
     Row::component(SDK_STYLE, "sdk-connection-per-request", &[]),
     Row::component(HELLO, "hello", &[]).answers(Answers::Constant),
     Row::component(HELLO_REUSED, "hello", &[REUSE_RAISED]).answers(Answers::Constant).floor(HELLO_REUSED),
+    Row::component(HELLO_GET, "hello-get", &[]).answers(Answers::Constant),
     Row::new("nginx, Lua", Some(Program::Nginx)).answers(Answers::Entry),
     Row::new("webdis", Some(Program::Webdis)).answers(Answers::Key),
     Row::new(PYTHON, Some(Program::Python)),
@@ -57,7 +60,7 @@ const SPIN: &str = "provider-connection-cache-spin";
 
 /// Room for every id, for as long as the component allows.
 const NEAR_CACHE: &[&str] = &[
-    "--variable=near_cache_ttl_ms=60000",
+    "--variable=near_cache_ttl_ms=3600000",
     "--variable=near_cache_entries=2000",
 ];
 

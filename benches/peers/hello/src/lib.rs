@@ -1,4 +1,5 @@
-//! The floor: an answer that waits for nothing, sent the way the cache sends its own.
+//! The floors: an answer that waits for nothing, sent the way the cache sends its own; and
+//! the same after a GET whose reply nobody reads, on a connection that all requests share.
 
 use provider_connection_cache::http::{answer::Answer, service};
 use provider_connection_cache::task;
@@ -13,9 +14,42 @@ struct Hello;
 spin_sdk::wasip3::http::service::export!(Hello with_types_in spin_sdk::wasip3);
 
 impl Guest for Hello {
-    async fn handle(_: Request) -> Result<Response, ErrorCode> {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        wait(&request).await?;
         let body = SUMMARY.trim_end().as_bytes().to_vec();
         let answer = Answer::new(200).body("application/json", body);
         service::send(answer, task::spawned()).await
     }
+}
+
+#[cfg(not(feature = "get"))]
+async fn wait(_: &Request) -> Result<(), ErrorCode> {
+    Ok(())
+}
+
+#[cfg(feature = "get")]
+async fn wait(request: &Request) -> Result<(), ErrorCode> {
+    use std::cell::OnceCell;
+    use std::rc::Rc;
+
+    use spin_sdk::redis::Connection;
+
+    thread_local! {
+        static CONNECTION: OnceCell<Rc<Connection>> = const { OnceCell::new() };
+    }
+
+    let failed = |_| ErrorCode::InternalError(None);
+    let path = request.get_path_with_query().unwrap_or_default();
+    let id = path.rsplit('/').next().unwrap_or_default();
+    let connection = match CONNECTION.with(|cell| cell.get().cloned()) {
+        Some(connection) => connection,
+        None => {
+            let address = spin_sdk::variables::get("redis_address").await;
+            let address = address.map_err(|_| ErrorCode::InternalError(None))?;
+            let opened = Connection::open(address).await.map_err(failed)?;
+            CONNECTION.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(opened))))
+        }
+    };
+    let reply = connection.get(format!("provider:conn:{id}")).await;
+    reply.map(drop).map_err(failed)
 }

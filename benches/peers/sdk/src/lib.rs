@@ -1,20 +1,19 @@
-//! The cache, answering as the Spin SDK does by default: chunked, and with the body written
-//! after the response is returned.
+//! Lookups that answer as the Spin SDK does by default: chunked, and with the body written
+//! after the response is returned. Either the cache itself does the rest, or it is done as in
+//! the SDK's examples, with a connection per request.
 
-use provider_connection_cache::http::{answer, service};
-use provider_connection_cache::instance::Instance;
 use spin_sdk::http::{Request, Response, Result};
 use spin_sdk::http_service;
 
+#[cfg(not(feature = "connection-per-request"))]
 #[http_service]
 async fn lookup(mut request: Request) -> Result<Response<String>> {
+    use provider_connection_cache::http::{answer, service};
+    use provider_connection_cache::instance::Instance;
+
     let request = request.body_mut().take_unstarted();
     let request = service::Request::new(request.ok_or("the request was taken already")?);
-    #[cfg(feature = "connection-per-request")]
-    let instance = Instance::configured().await;
-    #[cfg(not(feature = "connection-per-request"))]
-    let instance = Instance::get().await;
-    let answer = answer(&instance, request).await;
+    let answer = answer(&*Instance::get().await, request).await;
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         // The SDK adds none, and an answer with one would not be chunked.
@@ -23,5 +22,30 @@ async fn lookup(mut request: Request) -> Result<Response<String>> {
         }
     }
     let body = String::from_utf8(answer.body.unwrap_or_default());
+    Ok(response.body(body.map_err(|_| "the body is not text")?)?)
+}
+
+#[cfg(feature = "connection-per-request")]
+#[http_service]
+async fn lookup(request: Request) -> Result<Response<String>> {
+    use provider_connection_cache::cache::now;
+    use provider_connection_cache::connection::Id;
+    use provider_connection_cache::{entry, json};
+    use spin_sdk::{redis::Connection, variables};
+
+    let path = request.uri().path();
+    let id = path.rsplit('/').next().unwrap_or_default();
+    let id = Id::parse("id", id).map_err(|invalid| invalid.to_string())?;
+    let address = variables::get("redis_address").await;
+    let address = address.map_err(|error| error.to_string())?;
+    let connection = Connection::open(address).await;
+    let connection = connection.map_err(|error| error.to_string())?;
+    let value = connection.get(format!("provider:conn:{id}")).await;
+    let Some(value) = value.map_err(|error| error.to_string())? else {
+        return Ok(Response::builder().status(404).body(String::new())?);
+    };
+    let found = entry::decode_stored(id, &value).map_err(|corrupt| corrupt.to_string())?;
+    let body = String::from_utf8(json::encode(&found.summarize(now())));
+    let response = Response::builder().header("content-type", "application/json");
     Ok(response.body(body.map_err(|_| "the body is not text")?)?)
 }
