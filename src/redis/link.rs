@@ -274,9 +274,15 @@ impl Link {
         let connect = async {
             let connection = self.endpoint.connect().await?;
             if outage.is_some() {
-                // A Redis that is stopped still takes connections.
+                // A Redis that is stopped still takes connections. Any answer will do: the
+                // user may not be allowed to send PING.
                 let now = monotonic_clock::now();
-                connection.run(&Command::new("PING"), now).await?;
+                let answer = connection.run(&Command::new("PING"), now).await;
+                if let Err(failure) = answer
+                    && failure.is_transport()
+                {
+                    return Err(failure);
+                }
             }
             Ok(Rc::new(connection))
         };

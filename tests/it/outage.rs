@@ -164,3 +164,25 @@ async fn calls_that_their_callers_gave_up_leave_nothing_stuck() {
     }
     assert_nothing_trapped(&cache.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_not_ping_is_served_again_too() {
+    let user = ["--user", "edge", "on", ">of-the-tests", "~*", "+get"];
+    let redis = Redis::start(&user);
+    let variables = [
+        ("redis_timeout_ms", "300"),
+        ("redis_username", "edge"),
+        ("redis_password", "of-the-tests"),
+    ];
+    let mut cache = Cache::with(&redis, &variables).await;
+    redis.set(&cache.key(&id(1)), entry(&id(1)).to_string());
+    assert!(cache.exists(&id(1)).await.unwrap());
+    redis.pause();
+    assert!(!cache.exists(&id(1)).await.unwrap());
+    redis.go_on();
+    let start = Instant::now();
+    while !cache.exists(&id(1)).await.unwrap() {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        sleep(Duration::from_millis(10)).await;
+    }
+}
