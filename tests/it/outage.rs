@@ -53,7 +53,7 @@ async fn hits_again(service: &Service) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_stopped_costs_an_instance_one_deadline() {
     let redis = Redis::start(&[]);
-    let timeout = [("redis_timeout_ms", TIMEOUT_MS)];
+    let timeout = [("redis_timeout_ms", "2000")];
     let one_instance = InstanceReuse {
         max_instance_reuse_count: usize::MAX,
         max_instance_concurrent_reuse_count: usize::MAX,
@@ -65,18 +65,21 @@ async fn a_redis_that_is_stopped_costs_an_instance_one_deadline() {
     assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
     redis.pause();
     let answers = lookups(&service, 400).await;
-    let slow = answers.iter().filter(|(time, _)| *time > SLOW).count();
+    let slow = answers
+        .iter()
+        .filter(|(time, _)| *time > Duration::from_secs(1));
+    let slow = slow.count();
     for (_, answer) in &answers {
         assert_eq!(
             (answer.status, answer.header("cache-status")),
             (404, "provider-connection-cache; fwd=miss; detail=timeout")
         );
     }
-    // Those that come within a quarter of the deadline wait with the first: 50 at 50 a
+    // Those that come within a quarter of the deadline wait with the first: 25 at 50 a
     // second. A busy host makes a second instance, for which the same holds, or that cannot
     // connect: then those wait who are there by its deadline.
     assert!(slow > 0, "the first was to wait");
-    assert!(slow < answers.len() / 3, "{slow} of {}", answers.len());
+    assert!(slow < answers.len() / 2, "{slow} of {}", answers.len());
     redis.go_on();
     redis.set(&service.key(&id(1)), entry(&id(1)).to_string());
     hits_again(&service).await;
