@@ -13,11 +13,12 @@ export $(SETTINGS)
 
 COMPONENT := provider-connection-cache
 HOST := provider-connection-cache-host
+TARGET := wasm32-unknown-unknown
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-# Says what is missing, and adds the WebAssembly target.
+# Says what is missing, and adds the WebAssembly targets.
 tools:
 	@scripts/tools.sh
 
@@ -54,9 +55,9 @@ check: tools ## check format, lints, documentation and unused dependencies
 	@scripts/tools.sh check
 	cargo fmt --all --check
 	cargo clippy --profile host --workspace --all-targets -- -D warnings
-	cargo clippy --profile host -p $(COMPONENT) --target wasm32-wasip2 -- -D warnings
-	cargo clippy --profile host -p $(COMPONENT) --target wasm32-wasip2 --no-default-features --features component -- -D warnings
-	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target wasm32-wasip2
+	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) -- -D warnings
+	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) --no-default-features --features component -- -D warnings
+	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target $(TARGET)
 	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p xtask
 	"$$(scripts/tools.sh machete)" .
 

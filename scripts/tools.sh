@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that what builds this project is there; one line each for what is not.
 #
-#   tools.sh           what `make build` needs, the WebAssembly target added
+#   tools.sh           what `make build` needs, the WebAssembly targets added
 #   tools.sh check     what `make check` needs besides, added
 #   tools.sh machete   cargo-machete, built if need be; prints its path
 set -euo pipefail
@@ -21,10 +21,13 @@ build() {
     $ok || exit 1
     # The toolchain of rust-toolchain.toml, where rustup does not install it by itself.
     rustc --version >/dev/null 2>&1 || ! has rustup || rustup toolchain install
-    if [ ! -d "$(rustc --print sysroot)/lib/rustlib/wasm32-wasip2" ]; then
-        has rustup || missing "the Rust target wasm32-wasip2. Install rustup, which can add it: https://rustup.rs"
-        rustup target add wasm32-wasip2
-    fi
+    # The first is the components', the second that of examples and benchmarks.
+    local target
+    for target in wasm32-unknown-unknown wasm32-wasip2; do
+        [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target" ] || continue
+        has rustup || missing "the Rust target $target. Install rustup, which can add it: https://rustup.rs"
+        rustup target add "$target"
+    done
 }
 
 check() {

@@ -3,7 +3,6 @@
 mod near;
 mod written;
 
-use std::io::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::config::{CacheConfig, ConfigError, Ttl};
 use crate::connection::{Id, Invalid, ProviderConnection, Summary};
 use crate::entry::{self, Corrupt};
 use crate::flight::Flights;
+use crate::log;
 use crate::redis::{Failure, Read, Redis, Stored};
 use crate::timestamp::Timestamp;
 
@@ -366,7 +366,7 @@ fn decode(id: Id, found: Result<Option<Stored>, Failure>) -> Lookup<Entry> {
         Err(Failure::WrongType) => Corrupt::NotAString,
         Err(failure) => return Lookup::Unavailable(failure),
     };
-    log(&format!("corrupt entry {id}: {corrupt}"));
+    log::line(&format!("corrupt entry {id}: {corrupt}"));
     Lookup::Corrupt(corrupt)
 }
 
@@ -375,10 +375,4 @@ fn summarized(connection: ProviderConnection) -> Summarized {
         summary: connection.summarize(now()),
         near: false,
     }
-}
-
-/// One line to standard error, where Spin keeps a component's log.
-pub fn log(line: &str) {
-    // Without a log the component still works, so a failure to write is no error.
-    let _ = std::io::stderr().write_all(format!("provider-connection-cache: {line}\n").as_bytes());
 }

@@ -3,8 +3,9 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use crate::cache::{Cache, log};
+use crate::cache::Cache;
 use crate::config::{Config, Tokens, Variables};
+use crate::log;
 
 thread_local! {
     static INSTANCE: OnceCell<Rc<Instance>> = const { OnceCell::new() };
@@ -32,9 +33,10 @@ impl Instance {
 
     /// A new one, of the configuration that the host has.
     pub async fn configured() -> Self {
+        log::panics();
         let config = Config::from(Variables::read().await);
         if let Err(error) = &config.cache {
-            log(&error.to_string());
+            log::line(&error.to_string());
         }
         Self {
             cache: Cache::new(config.cache),

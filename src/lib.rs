@@ -15,6 +15,7 @@ pub mod flight;
 pub mod http;
 pub mod instance;
 pub mod json;
+pub mod log;
 pub mod redis;
 pub mod task;
 pub mod timestamp;
