@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::support::assert_nothing_trapped;
 use crate::support::cache::{Cache, LookupResult};
-use crate::support::connection::{SECRET, entry, from_json, id, with_instants};
+use crate::support::connection::{entry, from_json, id, with_instants};
 use crate::support::fixtures::{DECODING_ID, reference_decoding, reference_entries};
 use crate::support::redis::Redis;
+use crate::support::secrets::CIPHERTEXT;
 use crate::support::service::{Service, path};
 
 fn parsed(text: &str) -> Value {
@@ -111,7 +112,7 @@ async fn a_corrupt_entry_is_logged_with_its_id_and_the_reason_but_not_its_conten
     for wanted in [id(7).as_str(), "provider_slug", "1 to 50 characters"] {
         assert!(log.contains(wanted), "{wanted} is not in: {log}");
     }
-    for secret in ["not-to-be-shown", SECRET, "schwab"] {
+    for secret in ["not-to-be-shown", CIPHERTEXT, "schwab"] {
         assert!(!log.contains(secret), "{secret} is in: {log}");
     }
 }

@@ -6,8 +6,9 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::support::cache::{Cache, LookupResult};
-use crate::support::connection::{SECRET, connection, entry, id};
+use crate::support::connection::{connection, entry, id};
 use crate::support::redis::Redis;
+use crate::support::secrets::CIPHERTEXT;
 use crate::support::service::{Service, path};
 
 const LONG: (&str, &str) = ("near_cache_ttl_ms", "3600000");
@@ -82,7 +83,7 @@ async fn summaries_come_from_it_and_cache_status_says_so() {
     let full = format!("{}?view=full", path(&id(1)));
     for _ in 0..2 {
         let full = service.write("GET", &full).await;
-        assert!(full.text().contains(SECRET));
+        assert!(full.text().contains(CIPHERTEXT));
         assert_eq!(full.header("cache-status"), HIT);
         assert_eq!(commands(&redis), ["get"]);
     }

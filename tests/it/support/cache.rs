@@ -1,10 +1,12 @@
 //! The WIT interface `cache`, called on the lean component.
 
+use std::thread::panicking;
+
 use provider_connection_cache_host::wasmtime::{self, Store};
 use provider_connection_cache_host::{App, HostState, LogSink};
 
 use super::redis::{Redis, unique_prefix};
-use super::{Variables, lean_component, variables};
+use super::{Variables, lean_component, secrets, variables};
 
 mod bindings {
     provider_connection_cache_host::wasmtime::component::bindgen!({
@@ -103,6 +105,14 @@ impl Cache {
     }
 }
 
+impl Drop for Cache {
+    fn drop(&mut self) {
+        if !panicking() {
+            secrets::assert_none("the log", &self.log());
+        }
+    }
+}
+
 /// One method for each function of the interface.
 macro_rules! functions {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty, $call:ident;)+) => {
@@ -115,7 +125,12 @@ macro_rules! functions {
                     cache.$call(accessor, $($argument),*).await
                 };
                 let result = store.run_concurrent(call).await;
-                result.and_then(|result| result).expect(concat!(stringify!($name), " trapped"))
+                let result = result.and_then(|result| result);
+                let result = result.expect(concat!(stringify!($name), " trapped"));
+                if let Err(error) = &result {
+                    secrets::assert_none(stringify!($name), &format!("{error:?}"));
+                }
+                result
             })+
         }
     };

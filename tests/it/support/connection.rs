@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::cache::{
     ConnectionStatus, CredentialType, ProviderConnection, ProviderCredentials, Timestamp,
 };
+use super::secrets::CIPHERTEXT;
 
 /// The WIT value that an entry must be read as. Not the component's own reading: `jiff`
 /// reads the timestamps.
@@ -123,7 +124,7 @@ pub fn entry(id: &str) -> Value {
         "status": "active",
         "alias": "My Schwab IRA",
         "credentials": {
-            "encrypted_data": SECRET,
+            "encrypted_data": CIPHERTEXT,
             "credential_type": "oauth2",
             "expires_at": "2100-01-27T05:17:19.123456+00:00",
         },
@@ -138,9 +139,6 @@ pub fn entry(id: &str) -> Value {
 pub fn connection(id: &str) -> ProviderConnection {
     from_json(&entry(id))
 }
-
-/// The ciphertext in [`entry`], which must turn up nowhere it should not.
-pub const SECRET: &str = "c2VjcmV0LWNpcGhlcnRleHQ=";
 
 /// The user of [`entry`], and another one.
 pub const USER: &str = "0192f3a4-5b6c-7d8e-9f00-0000000003e8";

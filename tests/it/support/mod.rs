@@ -6,6 +6,7 @@ pub mod connection;
 pub mod faults;
 pub mod fixtures;
 pub mod redis;
+pub mod secrets;
 pub mod service;
 
 use std::collections::BTreeMap;

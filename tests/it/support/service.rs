@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::panicking;
 
 use provider_connection_cache_host::{App, AppOptions, InstanceReuse, LogSink, serve};
 use tokio::net::TcpListener;
@@ -10,11 +11,9 @@ use tokio::task::JoinHandle;
 
 use super::client::{Answer, Call, Client};
 use super::redis::{Redis, unique_prefix};
-use super::{Variables, in_repository, spin_component, variables};
+use super::{Variables, in_repository, secrets, spin_component, variables};
 
-/// The tokens of a service that does not ask for others.
-pub const READ_TOKEN: &str = "read-token-of-the-tests";
-pub const WRITE_TOKEN: &str = "write-token-of-the-tests";
+pub use super::secrets::{READ_TOKEN, WRITE_TOKEN};
 
 /// What every path is under.
 pub const BASE: &str = provider_connection_cache::http::route::BASE;
@@ -157,6 +156,9 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.task.abort();
+        if !panicking() {
+            secrets::assert_none("the log", &self.log());
+        }
     }
 }
 
