@@ -12,6 +12,7 @@ use self::near::NearCache;
 use self::written::Written;
 use crate::config::{CacheConfig, ConfigError, Ttl};
 use crate::connection::{Id, Invalid, ProviderConnection, Summary};
+use crate::deadline::Timer;
 use crate::entry::{self, Corrupt};
 use crate::flight::Flights;
 use crate::log;
@@ -115,7 +116,7 @@ pub struct Cache {
 
 impl Cache {
     /// The cache of this configuration. With a wrong one it works as if Redis were away.
-    pub fn new(config: Result<CacheConfig, ConfigError>) -> Self {
+    pub fn new(config: Result<CacheConfig, ConfigError>, timer: &Rc<Timer>) -> Self {
         let off = Self {
             redis: Err(Failure::Unexpected),
             key_prefix: String::new(),
@@ -126,7 +127,7 @@ impl Cache {
         };
         match config {
             Ok(config) => Self {
-                redis: Ok(Redis::new(&config)),
+                redis: Ok(Redis::new(&config, Rc::clone(timer))),
                 key_prefix: match config.key_prefix.as_str() {
                     "" => String::new(),
                     prefix => format!("{prefix}:"),
@@ -169,9 +170,7 @@ impl Cache {
 
     /// The connections, in the order of the ids, in one round trip.
     pub async fn get_many(&self, ids: &Batch<Id>) -> Vec<Lookup<ProviderConnection>> {
-        let found = self.read_many(&ids.0).await;
-        let connection = |found: Lookup<Entry>| found.map(|entry| entry.connection);
-        found.into_iter().map(connection).collect()
+        self.read_many(&ids.0, |connection| connection).await
     }
 
     /// The summaries of the connections as of now, in the order of the ids. Those that
@@ -187,14 +186,12 @@ impl Cache {
         let mut found: Vec<_> = ids.iter().map(near).collect();
         let far = ids.iter().zip(&found);
         let far = far.filter_map(|(id, found)| found.is_none().then_some(*id));
-        let mut read = self.read_many(&far.collect::<Vec<_>>()).await.into_iter();
-        let from_redis = |found: Option<Lookup<Entry>>| match found {
-            Some(found) => found.map(|entry| summarized(entry.connection)),
-            None => Lookup::Miss,
-        };
+        let read = self.read_many(&far.collect::<Vec<_>>(), summarized).await;
+        let mut read = read.into_iter();
+        let mut from_redis = || read.next().unwrap_or(Lookup::Miss);
         found
             .drain(..)
-            .map(|near| near.map_or_else(|| from_redis(read.next()), Lookup::Hit))
+            .map(|near| near.map_or_else(&mut from_redis, Lookup::Hit))
             .collect()
     }
 
@@ -264,8 +261,13 @@ impl Cache {
         self.reads.share((id, lifetime), read).await
     }
 
-    /// What Redis holds of each of these connections.
-    async fn read_many(&self, ids: &[Id]) -> Vec<Lookup<Entry>> {
+    /// What Redis holds of each of these connections. Of each, `part` is kept as soon as it
+    /// is read: a thousand of the largest do not fit into memory twice.
+    async fn read_many<T>(
+        &self,
+        ids: &[Id],
+        part: impl Fn(ProviderConnection) -> T,
+    ) -> Vec<Lookup<T>> {
         let begun = self.near.as_ref().map(NearCache::begin);
         let how = self.how(ids, self.near.is_some());
         let found = match self.redis() {
@@ -277,7 +279,7 @@ impl Cache {
                 let decoded = ids.iter().zip(all).map(|(id, stored)| {
                     let found = decode(*id, Ok(stored));
                     self.keep(begun, &found);
-                    found
+                    found.map(|entry| part(entry.connection))
                 });
                 decoded.collect()
             }

@@ -44,7 +44,7 @@ impl Ttl {
     }
 }
 
-/// A password or token: text that is not empty, and that `{:?}` does not show.
+/// A password: text that is not empty, and that `{:?}` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -64,15 +64,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
-}
-
-/// The tokens that HTTP callers may show.
-#[derive(Clone, Debug, Default)]
-pub struct Tokens {
-    /// Grants summaries.
-    pub read: Option<Secret>,
-    /// Grants everything.
-    pub write: Option<Secret>,
 }
 
 /// Where a Redis listens: `redis://HOST:PORT` or `rediss://HOST:PORT`.
@@ -151,16 +142,6 @@ pub struct NearCacheConfig {
     pub entries: NonZeroUsize,
 }
 
-/// The whole configuration. Tokens cannot be wrong, so that access stays guarded while
-/// another variable is.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Who may call over HTTP.
-    pub tokens: Tokens,
-    /// What the cache needs, or the first variable that is wrong.
-    pub cache: Result<CacheConfig, ConfigError>,
-}
-
 /// The variables that an application may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "README.md says what each means")]
@@ -175,12 +156,15 @@ pub enum Variable {
     RedisTimeoutMs,
     NearCacheTtlMs,
     NearCacheEntries,
+    #[cfg(feature = "http")]
     ReadToken,
+    #[cfg(feature = "http")]
     WriteToken,
 }
 
-/// Every variable's name, in the order of [`Variable`].
-pub const NAMES: [&str; 12] = [
+/// Every variable's name, in the order of [`Variable`]. Without HTTP there is nobody to show
+/// a token, so none is read.
+pub const NAMES: &[&str] = &[
     "redis_address",
     "redis_username",
     "redis_password",
@@ -191,7 +175,9 @@ pub const NAMES: [&str; 12] = [
     "redis_timeout_ms",
     "near_cache_ttl_ms",
     "near_cache_entries",
+    #[cfg(feature = "http")]
     "read_token",
+    #[cfg(feature = "http")]
     "write_token",
 ];
 
@@ -211,13 +197,19 @@ impl Variables {
     pub async fn read() -> Self {
         let mut variables = Self::default();
         for (value, name) in variables.0.iter_mut().zip(NAMES) {
-            *value = spin_sdk::variables::get(name).await.unwrap_or_default();
+            *value = spin_sdk::variables::get(*name).await.unwrap_or_default();
         }
         variables
     }
 
-    fn get(&self, variable: Variable) -> &str {
+    /// The value of a variable.
+    pub fn get(&self, variable: Variable) -> &str {
         &self.0[variable as usize]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set(&mut self, variable: Variable, value: &str) {
+        value.clone_into(&mut self.0[variable as usize]);
     }
 
     fn address(&self, variable: Variable) -> Result<Option<Address>, ConfigError> {
@@ -243,18 +235,6 @@ impl Variables {
                 let number = text.parse().ok().filter(|number| range.contains(number));
                 number.ok_or(ConfigError { variable, rule })
             }
-        }
-    }
-}
-
-impl From<Variables> for Config {
-    fn from(variables: Variables) -> Self {
-        Self {
-            tokens: Tokens {
-                read: Secret::new(variables.get(Variable::ReadToken)),
-                write: Secret::new(variables.get(Variable::WriteToken)),
-            },
-            cache: CacheConfig::try_from(&variables),
         }
     }
 }
@@ -340,7 +320,7 @@ mod tests {
         let mut variables = Variables::default();
         let valid = [(Variable::RedisAddress, "redis://127.0.0.1:6379")];
         for (variable, value) in valid.iter().chain(values) {
-            variables.0[*variable as usize] = (*value).to_owned();
+            variables.set(*variable, value);
         }
         variables
     }
@@ -349,6 +329,7 @@ mod tests {
     fn each_variable_has_its_name() {
         assert_eq!(Variable::RedisAddress.name(), "redis_address");
         assert_eq!(Variable::KeyPrefix.name(), "key_prefix");
+        #[cfg(feature = "http")]
         assert_eq!(Variable::WriteToken.name(), "write_token");
     }
 
@@ -415,18 +396,12 @@ mod tests {
 
     #[test]
     fn secrets_are_shown_nowhere() {
-        let config = Config::from(with(&[
+        let config = CacheConfig::try_from(&with(&[
             (Variable::RedisUsername, "edge"),
             (Variable::RedisPassword, "p-secret"),
-            (Variable::ReadToken, "r-secret"),
-            (Variable::WriteToken, "w-secret"),
         ]));
-        let login = config
-            .cache
-            .clone()
-            .expect("it is valid")
-            .login
-            .expect("there is one");
+        let config = config.expect("it is valid");
+        let login = config.login.clone().expect("there is one");
         assert_eq!(login.username.as_deref(), Some("edge"));
         assert_eq!(login.password.expose(), "p-secret");
         assert!(!format!("{config:?}").contains("secret"));

@@ -20,6 +20,8 @@ pub enum Corrupt {
     OtherId,
     /// The key holds no string at all, but a list, say.
     NotAString,
+    /// An object has two members of the same name, and it must not.
+    RepeatedName,
 }
 
 impl fmt::Display for Corrupt {
@@ -29,6 +31,7 @@ impl fmt::Display for Corrupt {
             Self::Field(invalid) => invalid.fmt(f),
             Self::OtherId => f.write_str("id must be the id it is stored under"),
             Self::NotAString => f.write_str("the key must hold a string"),
+            Self::RepeatedName => f.write_str("each member of an object must be named once"),
         }
     }
 }
@@ -44,9 +47,18 @@ pub fn encode(connection: &ProviderConnection) -> Vec<u8> {
     json::encode(connection)
 }
 
-/// Reads the entry that is stored under `id`.
+/// Reads the entry that is stored under `id`, as tolerant as the existing application:
+/// unknown fields are ignored, the last of two fields of the same name counts, what may be
+/// null may be missing, an empty alias or empty credentials are none.
 pub fn decode_stored(id: Id, bytes: &[u8]) -> Result<ProviderConnection, Corrupt> {
-    let connection = decode(bytes)?;
+    let node = json::decode(bytes);
+    let object = as_object(&node)?;
+    let credentials = match object.get("credentials") {
+        Node::Object(object) if !object.is_empty() => Some(credentials(object)?),
+        // The existing application takes whatever else it finds for none.
+        _ => None,
+    };
+    let connection = connection(object, credentials)?;
     if connection.fields().id == id {
         Ok(connection)
     } else {
@@ -54,19 +66,46 @@ pub fn decode_stored(id: Id, bytes: &[u8]) -> Result<ProviderConnection, Corrupt
     }
 }
 
-/// Reads an entry, as tolerant as the existing application: unknown fields are ignored,
-/// the last of two fields of the same name counts, what may be null may be missing, an
-/// empty alias or empty credentials are none.
-pub fn decode(bytes: &[u8]) -> Result<ProviderConnection, Corrupt> {
-    let Some(Node::Object(object)) = json::decode(bytes) else {
-        return Err(Corrupt::NotAnObject);
+/// Reads an entry that is handed in to be stored. What [`decode_stored`] overlooks because
+/// it is there already is refused here: two fields of the same name, credentials that are
+/// none.
+pub fn decode_given(bytes: &[u8]) -> Result<ProviderConnection, Corrupt> {
+    let node = json::decode(bytes);
+    let object = as_object(&node)?;
+    if object.repeats_a_name() {
+        return Err(Corrupt::RepeatedName);
+    }
+    let credentials = match object.get("credentials") {
+        Node::Null => None,
+        Node::Object(object) => Some(credentials(object)?),
+        _ => {
+            return Err(Invalid {
+                field: "credentials",
+                rule: "an object or null",
+            }
+            .into());
+        }
     };
+    connection(object, credentials)
+}
+
+fn as_object<'n, 'a>(node: &'n Option<Node<'a>>) -> Result<&'n Object<'a>, Corrupt> {
+    match node {
+        Some(Node::Object(object)) => Ok(object),
+        _ => Err(Corrupt::NotAnObject),
+    }
+}
+
+fn connection(
+    object: &Object<'_>,
+    credentials: Option<Credentials>,
+) -> Result<ProviderConnection, Corrupt> {
     let fields = Fields {
-        id: id(&object, "id")?,
-        user_id: id(&object, "user_id")?,
-        provider_id: id(&object, "provider_id")?,
-        provider_slug: Slug::new(text(&object, "provider_slug")?.to_owned())?,
-        status: Status::parse(text(&object, "status")?)?,
+        id: id(object, "id")?,
+        user_id: id(object, "user_id")?,
+        provider_id: id(object, "provider_id")?,
+        provider_slug: Slug::new(text(object, "provider_slug")?.to_owned())?,
+        status: Status::parse(text(object, "status")?)?,
         alias: match object.get("alias") {
             Node::Null => None,
             Node::Text(alias) => Alias::new(alias.clone().into_owned())?,
@@ -78,15 +117,11 @@ pub fn decode(bytes: &[u8]) -> Result<ProviderConnection, Corrupt> {
                 .into());
             }
         },
-        credentials: match object.get("credentials") {
-            Node::Object(object) if !object.is_empty() => Some(credentials(object)?),
-            // The existing application takes whatever else it finds for none.
-            _ => None,
-        },
-        connected_at: timestamp(&object, "connected_at")?,
-        last_sync_at: timestamp(&object, "last_sync_at")?,
-        created_at: required_timestamp(&object, "created_at")?,
-        updated_at: required_timestamp(&object, "updated_at")?,
+        credentials,
+        connected_at: timestamp(object, "connected_at")?,
+        last_sync_at: timestamp(object, "last_sync_at")?,
+        created_at: required_timestamp(object, "created_at")?,
+        updated_at: required_timestamp(object, "updated_at")?,
     };
     Ok(ProviderConnection::new(fields)?)
 }

@@ -4,8 +4,11 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use crate::cache::Cache;
-use crate::config::{Config, Tokens, Variables};
+use crate::config::{CacheConfig, ConfigError, Variables};
+use crate::deadline::Timer;
 use crate::log;
+#[cfg(feature = "http")]
+use crate::tokens::Tokens;
 
 thread_local! {
     static INSTANCE: OnceCell<Rc<Instance>> = const { OnceCell::new() };
@@ -15,8 +18,11 @@ thread_local! {
 pub struct Instance {
     /// The cache, with the connections to Redis that all calls share.
     pub cache: Cache,
-    /// Who may call.
-    pub tokens: Tokens,
+    /// Ends what takes too long.
+    pub timer: Rc<Timer>,
+    /// Who may call; nobody, if a variable is wrong.
+    #[cfg(feature = "http")]
+    pub tokens: Result<Tokens, ConfigError>,
 }
 
 impl Instance {
@@ -34,13 +40,21 @@ impl Instance {
     /// A new one, of the configuration that the host has.
     pub async fn configured() -> Self {
         log::panics();
-        let config = Config::from(Variables::read().await);
-        if let Err(error) = &config.cache {
-            log::line(&error.to_string());
-        }
+        let variables = Variables::read().await;
+        let timer = Rc::<Timer>::default();
         Self {
-            cache: Cache::new(config.cache),
-            tokens: config.tokens,
+            cache: Cache::new(checked(CacheConfig::try_from(&variables)), &timer),
+            timer,
+            #[cfg(feature = "http")]
+            tokens: checked(Tokens::try_from(&variables)),
         }
     }
+}
+
+/// The same, and if it is a mistake, the log says so.
+fn checked<T>(configured: Result<T, ConfigError>) -> Result<T, ConfigError> {
+    if let Err(error) = &configured {
+        log::line(&error.to_string());
+    }
+    configured
 }

@@ -5,13 +5,14 @@
 //! asks for, such as the value of a number. The tests hold it to `serde_json`'s verdict.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// How deep arrays and objects may be nested, as in `serde_json`: deeper ones could
 /// exhaust the stack.
 const MAX_DEPTH: usize = 127;
 
 /// One JSON value, which borrows its text where it can.
-#[derive(Debug, PartialEq)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub enum Node<'a> {
     /// `null`, and the value of a field that is not there.
     Null,
@@ -25,8 +26,18 @@ pub enum Node<'a> {
     Other,
 }
 
+impl Node<'_> {
+    fn repeats_a_name(&self) -> bool {
+        match self {
+            Self::Object(object) => object.repeats_a_name(),
+            Self::Array(nodes) => nodes.iter().any(Self::repeats_a_name),
+            Self::Null | Self::Text(_) | Self::Other => false,
+        }
+    }
+}
+
 /// The fields of an object, in the order they came.
-#[derive(Debug, PartialEq)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct Object<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
 
 impl<'a> Object<'a> {
@@ -34,6 +45,14 @@ impl<'a> Object<'a> {
     pub fn get(&self, field: &str) -> &Node<'a> {
         let found = self.0.iter().rev().find(|(name, _)| name == field);
         found.map_or(&Node::Null, |(_, node)| node)
+    }
+
+    /// Whether it, or an object in it, has two fields of the same name.
+    pub fn repeats_a_name(&self) -> bool {
+        let mut names = BTreeSet::new();
+        self.0
+            .iter()
+            .any(|(name, node)| !names.insert(name.as_ref()) || node.repeats_a_name())
     }
 
     /// Whether it has no fields.
@@ -337,6 +356,24 @@ mod tests {
         }
         for bytes in [&b"\"\xff\""[..], b"\xef\xbb\xbf{}", b"\"\xed\xa0\x80\""] {
             agrees(bytes);
+        }
+    }
+
+    #[test]
+    fn a_repeated_name_is_found_at_any_depth() {
+        for (text, repeats) in [
+            (r#"{"a":1,"b":2}"#, false),
+            (r#"{"a":{"a":{"a":1}}}"#, false),
+            (r#"{"a":[{"b":1},{"b":2}]}"#, false),
+            (r#"{"a":1,"a":1}"#, true),
+            (r#"{"a":1,"b":2,"\u0061":3}"#, true),
+            (r#"{"a":{"b":1,"c":2,"b":3}}"#, true),
+            (r#"{"a":[1,[{"b":1,"b":1}]]}"#, true),
+        ] {
+            let Some(Node::Object(object)) = decode(text.as_bytes()) else {
+                panic!("{text} is an object");
+            };
+            assert_eq!(object.repeats_a_name(), repeats, "{text}");
         }
     }
 

@@ -9,6 +9,7 @@
 pub mod cache;
 pub mod config;
 pub mod connection;
+pub mod deadline;
 pub mod entry;
 pub mod flight;
 #[cfg(feature = "http")]
@@ -19,6 +20,8 @@ pub mod log;
 pub mod redis;
 pub mod task;
 pub mod timestamp;
+#[cfg(feature = "http")]
+pub mod tokens;
 
 #[cfg(all(feature = "component", target_family = "wasm"))]
 pub mod component;

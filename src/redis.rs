@@ -1,7 +1,6 @@
 //! Redis, through Spin's outbound Redis (`spin:redis/redis@3.0.0`): one function per
 //! command that the cache needs, each one round trip that ends in time.
 
-mod deadline;
 mod failure;
 mod link;
 mod outage;
@@ -14,9 +13,9 @@ use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 pub use self::failure::Failure;
 
-use self::deadline::Timer;
 use self::link::{Endpoint, Link};
 use crate::config::{Address, CacheConfig, Ttl};
+use crate::deadline::Timer;
 
 /// Stores every `KEYS[i]` with `ARGV[i + 1]` for `ARGV[1]` seconds. A script, because
 /// all commands of an instance share one connection: between MULTI and EXEC those of
@@ -56,8 +55,7 @@ pub struct Redis {
 
 impl Redis {
     /// The Redis of this configuration. Connects at the first command.
-    pub fn new(config: &CacheConfig) -> Self {
-        let timer = Rc::<Timer>::default();
+    pub fn new(config: &CacheConfig, timer: Rc<Timer>) -> Self {
         let link = |address: &Address| {
             let endpoint = Endpoint {
                 address: address.clone(),

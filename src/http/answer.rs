@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A status, headers and a body.
-#[derive(Debug)]
+/// A status, headers and a body, which may hold credentials: so it has no `Debug`.
 pub struct Answer {
     /// The status code.
     pub status: u16,

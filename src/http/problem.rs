@@ -26,6 +26,8 @@ pub enum Kind {
     NoSuchRoute,
     /// The path is there, but not with this method.
     MethodNotAllowed,
+    /// The body took too long to arrive.
+    RequestTimeout,
     /// The body is of another connection than the path.
     IdDiffers,
     /// The body is larger than 64 KiB.
@@ -46,6 +48,7 @@ impl Kind {
         Self::NotCached,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::IdDiffers,
         Self::TooLarge,
         Self::UnsupportedMediaType,
@@ -71,6 +74,7 @@ impl Kind {
             Self::NotCached => (404, "not-cached", "The connection is not in the cache"),
             Self::NoSuchRoute => (404, "no-such-route", "There is nothing at this path"),
             Self::MethodNotAllowed => (405, "method-not-allowed", "The method is not allowed"),
+            Self::RequestTimeout => (408, "request-timeout", "The body did not arrive in time"),
             Self::IdDiffers => (409, "id-differs", "The body is of another connection"),
             Self::TooLarge => (413, "too-large", "The body is too large"),
             Self::UnsupportedMediaType => (415, "unsupported-media-type", "The body is not JSON"),
@@ -103,6 +107,16 @@ impl Problem {
             detail: detail.into(),
             header: None,
         }
+    }
+
+    /// The body is, or is announced to be, larger than is taken.
+    pub fn too_large() -> Self {
+        Self::new(Kind::TooLarge, "the body must be at most 64 KiB")
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The problem, with the header that its status calls for.

@@ -1,7 +1,10 @@
 //! The way in and out: `wasi:http/handler@0.3.0`, through the types of `wasip3` as they are.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request as WasiRequest, Response};
@@ -9,18 +12,21 @@ use spin_sdk::wasip3::{spawn, wit_future, wit_stream};
 use spin_sdk::wit_bindgen::rt::async_support::{StreamReader, StreamResult, yield_async};
 
 use super::answer::Answer;
+use super::command::{Head, MAX_BODY};
 use super::problem::{Kind, Problem};
+use crate::deadline::Timer;
 use crate::task;
 
-/// The largest body that is taken: 64 KiB.
-pub const MAX_BODY: usize = 64 * 1024;
+/// How long the body of a request may take to arrive. Nothing else ends a request whose
+/// caller sends a byte now and then, or no more at all.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request, whose parts are asked of the host when they are needed.
 pub struct Request {
     method: Method,
     path_and_query: String,
     headers: Fields,
-    request: std::cell::Cell<Option<WasiRequest>>,
+    request: Cell<Option<WasiRequest>>,
 }
 
 impl Request {
@@ -30,12 +36,38 @@ impl Request {
             method: request.get_method(),
             path_and_query: request.get_path_with_query().unwrap_or_default(),
             headers: request.get_headers(),
-            request: std::cell::Cell::new(Some(request)),
+            request: Cell::new(Some(request)),
         }
     }
 
-    /// The method, as it is written.
-    pub fn method(&self) -> &str {
+    /// The body, which can be read once.
+    pub async fn body(&self, timer: &Rc<Timer>) -> Result<Vec<u8>, Problem> {
+        let Some(request) = self.request.take() else {
+            return Ok(Vec::new());
+        };
+        let (_, result) = wit_future::new(|| Ok(()));
+        let (stream, trailers) = WasiRequest::consume_body(request, result);
+        let whole = async {
+            let body = read(stream).await?;
+            // There are no trailers of interest, but word of whether that was all of it.
+            match trailers.await {
+                Ok(_) => Ok(body),
+                Err(_) => Err(Problem::new(
+                    Kind::InvalidRequest,
+                    "the body must not end early",
+                )),
+            }
+        };
+        let in_time = timer.deadline(BODY_TIMEOUT).race(whole).await;
+        in_time.unwrap_or_else(|| {
+            let detail = "the body must arrive within 10 seconds";
+            Err(Problem::new(Kind::RequestTimeout, detail))
+        })
+    }
+}
+
+impl Head for Request {
+    fn method(&self) -> &str {
         match &self.method {
             Method::Get => "GET",
             Method::Head => "HEAD",
@@ -47,50 +79,29 @@ impl Request {
         }
     }
 
-    /// The path, and the query without its question mark.
-    pub fn path_and_query(&self) -> (&str, &str) {
+    fn path_and_query(&self) -> (&str, &str) {
         self.path_and_query
             .split_once('?')
             .unwrap_or((&self.path_and_query, ""))
     }
 
-    /// The value of a header. Of one that is given more than once, all, as one list
-    /// (RFC 9110, section 5.3).
-    pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+    fn header(&self, name: &str) -> Option<Vec<u8>> {
         let values = self.headers.get(name);
         (!values.is_empty()).then(|| values.join(&b", "[..]))
-    }
-
-    /// The body, which can be read once.
-    pub async fn body(&self) -> Result<Vec<u8>, Problem> {
-        let too_large = || Problem::new(Kind::TooLarge, "the body must be at most 64 KiB");
-        let declared = self.header("content-length").unwrap_or_default();
-        let declared = std::str::from_utf8(&declared)
-            .ok()
-            .and_then(|text| text.parse().ok());
-        if declared.is_some_and(|length: u64| length > MAX_BODY as u64) {
-            return Err(too_large());
-        }
-        let Some(request) = self.request.take() else {
-            return Ok(Vec::new());
-        };
-        let (_, result) = wit_future::new(|| Ok(()));
-        let (stream, _trailers) = WasiRequest::consume_body(request, result);
-        read(stream).await.ok_or_else(too_large)
     }
 }
 
 /// Reads a stream to its end, unless it is longer than a body may be.
-async fn read(mut stream: StreamReader<u8>) -> Option<Vec<u8>> {
+async fn read(mut stream: StreamReader<u8>) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     loop {
         let (result, chunk) = stream.read(Vec::with_capacity(16 * 1024)).await;
         body.extend(chunk);
         if body.len() > MAX_BODY {
-            return None;
+            return Err(Problem::too_large());
         }
         if let StreamResult::Dropped | StreamResult::Cancelled = result {
-            return Some(body);
+            return Ok(body);
         }
     }
 }

@@ -9,10 +9,10 @@ use spin_sdk::redis::Connection as HostConnection;
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 
-use super::deadline::{Deadline, Timer};
 use super::outage::Outage;
 use super::{Command, Failure, Reply};
 use crate::config::{Address, Login};
+use crate::deadline::{Deadline, Timer};
 use crate::flight::Flight;
 use crate::task::spawn;
 

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::support::assert_nothing_trapped;
 use crate::support::client::{Answer, Call};
-use crate::support::connection::{OTHER_USER, SECRET, USER, entry, id};
+use crate::support::connection::{OTHER_USER, USER, entry, id};
 use crate::support::redis::Redis;
+use crate::support::secrets::CIPHERTEXT;
 use crate::support::service::{BASE, READ_TOKEN, Service, WRITE_TOKEN, path};
 
 const HIT: &str = "provider-connection-cache; hit";
@@ -22,7 +23,7 @@ fn assert_problem(answer: &Answer, kind: Kind) {
     assert_eq!(body["type"], name);
     assert_eq!(body["status"], kind.status());
     assert!(body["title"].is_string() && body["detail"].is_string());
-    assert!(!answer.everything().contains(SECRET));
+    assert!(!answer.everything().contains(CIPHERTEXT));
 }
 
 /// A service that holds connection 1.
@@ -301,7 +302,7 @@ async fn lookup_answers_many_in_one_round_trip() {
         connections[&id(1)],
         service.read("GET", &path(&id(1))).await.json()
     );
-    assert!(!answer.everything().contains(SECRET));
+    assert!(!answer.everything().contains(CIPHERTEXT));
     assert_eq!(
         redis.commands_seen(),
         [("get".to_owned(), 1), ("mget".to_owned(), 1)]

@@ -1,5 +1,5 @@
-//! The time by which an operation must have ended. Nothing below has a time-out: Spin
-//! waits for Redis for ever.
+//! The time by which something must have ended. Nothing below has a time-out: the host waits
+//! for Redis, and for the rest of a request, for ever.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
