@@ -206,24 +206,22 @@ impl Cache {
         let ids = [id];
         let _written = self.write(&ids);
         self.redis()?
-            .set(&self.key(id), &entry::encode(connection), ttl)
+            .set(&self.key(id), entry::encode(connection), ttl)
             .await
     }
 
     /// Stores all of the connections, or none of them.
     pub async fn set_many(
         &self,
-        connections: &Batch<ProviderConnection>,
+        connections: Batch<ProviderConnection>,
         ttl: Option<Ttl>,
     ) -> Result<(), Failure> {
-        let entry = |connection: &ProviderConnection| {
-            (self.key(connection.fields().id), entry::encode(connection))
-        };
-        let entries: Vec<_> = connections.iter().map(entry).collect();
         let ids: Vec<_> = connections.iter().map(|one| one.fields().id).collect();
+        let values = connections.0.into_iter().map(|one| entry::encode(&one));
+        let values = values.collect();
         let ttl = ttl.unwrap_or(self.default_ttl);
         let _written = self.write(&ids);
-        self.redis()?.set_many(&entries, ttl).await
+        self.redis()?.set_many(&self.keys(&ids), values, ttl).await
     }
 
     /// Removes the connection. True if it was there.

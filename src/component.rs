@@ -38,6 +38,10 @@ mod handler {
 use bindings::exports::provider::connection_cache::cache::Guest;
 use bindings::provider::connection_cache::types as wit;
 
+/// The largest ciphertext that is stored, in bytes: as much as fits into the body of a `PUT`,
+/// so that the largest batch has an end. What is stored already is read whatever its size.
+const MAX_ENCRYPTED_DATA: usize = 64 * 1024;
+
 struct Component;
 
 #[cfg(feature = "http")]
@@ -122,7 +126,7 @@ impl Guest for Component {
         Ok(Instance::get()
             .await
             .cache
-            .set_many(&connections, ttl)
+            .set_many(connections, ttl)
             .await?)
     }
 
@@ -247,6 +251,12 @@ impl TryFrom<wit::ProviderCredentials> for Credentials {
     type Error = Invalid;
 
     fn try_from(credentials: wit::ProviderCredentials) -> Result<Self, Invalid> {
+        if credentials.encrypted_data.len() > MAX_ENCRYPTED_DATA {
+            return Err(Invalid {
+                field: "encrypted_data",
+                rule: "at most 65,536 bytes",
+            });
+        }
         Ok(Self {
             encrypted_data: EncryptedData::new(credentials.encrypted_data)?,
             credential_type: credentials.credential_type.into(),

@@ -100,7 +100,9 @@ impl Redis {
         } else {
             (Command::new("MGET"), keys.len())
         };
-        let mut values = self.read(command.args(keys), read).await?;
+        let mut values = self
+            .read(command.args(keys.iter().map(String::as_str)), read)
+            .await?;
         if values.len() != length {
             return Err(Failure::Unexpected);
         }
@@ -111,24 +113,29 @@ impl Redis {
     }
 
     /// SET with EX: the value and its lifetime in one command.
-    pub async fn set(&self, key: &str, value: &[u8], ttl: Ttl) -> Result<(), Failure> {
+    pub async fn set(&self, key: &str, value: Vec<u8>, ttl: Ttl) -> Result<(), Failure> {
         let command = Command::new("SET").arg(key).arg(value).arg("EX");
         self.write(command.integer(ttl.seconds().into())).await?;
         Ok(())
     }
 
     /// Sets all of the keys, or none. Where a key stands twice, the later value counts.
-    pub async fn set_many(&self, entries: &[(String, Vec<u8>)], ttl: Ttl) -> Result<(), Failure> {
-        if entries.is_empty() {
+    pub async fn set_many(
+        &self,
+        keys: &[String],
+        values: Vec<Vec<u8>>,
+        ttl: Ttl,
+    ) -> Result<(), Failure> {
+        if keys.is_empty() {
             return Ok(());
         }
-        let count = i64::try_from(entries.len()).map_err(|_| Failure::Unexpected)?;
+        let count = i64::try_from(keys.len()).map_err(|_| Failure::Unexpected)?;
         let command = Command::new("EVAL")
             .arg(SET_MANY)
             .integer(count)
-            .args(entries.iter().map(|(key, _)| key))
+            .args(keys.iter().map(String::as_str))
             .integer(ttl.seconds().into())
-            .args(entries.iter().map(|(_, value)| value));
+            .args(values);
         self.write(command).await?;
         Ok(())
     }
@@ -139,7 +146,11 @@ impl Redis {
         if keys.is_empty() {
             return Ok(0);
         }
-        match self.write(Command::new("DEL").args(keys)).await?.as_slice() {
+        match self
+            .write(Command::new("DEL").args(keys.iter().map(String::as_str)))
+            .await?
+            .as_slice()
+        {
             [RedisResult::Int64(count)] => u32::try_from(*count).map_err(|_| Failure::Unexpected),
             _ => Err(Failure::Unexpected),
         }
@@ -220,13 +231,12 @@ impl Command {
         self
     }
 
-    fn arg(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.arguments
-            .push(RedisParameter::Binary(bytes.as_ref().to_vec()));
+    fn arg(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.arguments.push(RedisParameter::Binary(bytes.into()));
         self
     }
 
-    fn args(self, all: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+    fn args(self, all: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Self {
         all.into_iter().fold(self, Self::arg)
     }
 

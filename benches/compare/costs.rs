@@ -15,7 +15,7 @@ use crate::process::cpu_time;
 use crate::results::median;
 use crate::setup::Setup;
 use crate::support::redis::Redis;
-use crate::support::variables;
+use crate::support::{options, variables};
 
 /// What the instances of a component cost.
 pub struct Costs {
@@ -137,8 +137,7 @@ fn load(wasm: &Path, redis: &Redis) -> Result<App> {
     App::from_component(
         wasm,
         vec![redis.address()],
-        variables(redis, &[]),
-        LogSink::memory(),
+        options(variables(redis, &[]), &LogSink::memory()),
     )
 }
 

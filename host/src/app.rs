@@ -18,6 +18,7 @@ use wasmtime::{
 
 use crate::{
     allowed_hosts::AllowedHosts,
+    limits::Limits,
     log::LogSink,
     manifest::Manifest,
     redis::Redis,
@@ -35,6 +36,9 @@ pub struct AppOptions {
     /// Whether application variables are also taken from the environment variables
     /// `SPIN_VARIABLE_NAME`.
     pub use_env: bool,
+    /// The most memory that one instance may have, in bytes. Without a value there is no limit but
+    /// that of WebAssembly.
+    pub max_instance_memory: Option<usize>,
     /// Where the component's output and the host's errors go.
     pub log: LogSink,
 }
@@ -51,6 +55,8 @@ pub struct App {
     allowed_hosts: Arc<AllowedHosts>,
     variables: Arc<Variables>,
     log: LogSink,
+    max_instance_memory: Option<usize>,
+    peak_memory: Arc<AtomicUsize>,
     instances_created: AtomicUsize,
 }
 
@@ -77,20 +83,19 @@ impl App {
             route,
             AllowedHosts::new(&component.allowed_outbound_hosts, &variables)?,
             component_variables,
-            options.log,
+            options,
         )
     }
 
-    /// Loads the component in the file `wasm` without a manifest. `variables` are the
+    /// Loads the component in the file `wasm` without a manifest. The variables are the
     /// component's own, and `allowed_outbound_hosts` literal. Should it export
     /// `wasi:http/handler`, it can be served, with the route `/...`.
     pub fn from_component(
         wasm: &Path,
         allowed_outbound_hosts: Vec<String>,
-        variables: BTreeMap<String, String>,
-        log: LogSink,
+        options: AppOptions,
     ) -> Result<Self> {
-        for name in variables.keys() {
+        for name in options.variables.keys() {
             check_name(name).map_err(|error| anyhow::anyhow!("variable {error}"))?;
         }
         Self::new(
@@ -98,8 +103,8 @@ impl App {
             "component".to_owned(),
             Route::new("/...")?,
             AllowedHosts::new(&allowed_outbound_hosts, &BTreeMap::new())?,
-            variables,
-            log,
+            options.variables.clone(),
+            options,
         )
     }
 
@@ -109,7 +114,7 @@ impl App {
         route: Route,
         allowed_hosts: AllowedHosts,
         variables: BTreeMap<String, String>,
-        log: LogSink,
+        options: AppOptions,
     ) -> Result<Self> {
         let runtime = Runtime::get()?;
         Ok(Self {
@@ -119,7 +124,9 @@ impl App {
             allowed_hosts: Arc::new(allowed_hosts),
             variables: Arc::new(Variables::new(&component_id, variables)),
             component_id,
-            log,
+            log: options.log,
+            max_instance_memory: options.max_instance_memory,
+            peak_memory: Arc::default(),
             instances_created: AtomicUsize::new(0),
         })
     }
@@ -144,8 +151,13 @@ impl App {
     pub fn new_store(&self) -> Store<HostState> {
         self.instances_created.fetch_add(1, Relaxed);
         let redis = Redis::new(Arc::clone(&self.allowed_hosts));
-        let state = HostState::new(redis, Arc::clone(&self.variables), &self.log);
+        let limits = Limits {
+            max_instance_memory: self.max_instance_memory,
+            peak: Arc::clone(&self.peak_memory),
+        };
+        let state = HostState::new(redis, Arc::clone(&self.variables), &self.log, limits);
         let mut store = Store::new(&self.runtime.engine, state);
+        store.limiter(|state| &mut state.limits);
         // Never, for practical purposes: the engine checks epochs, but none ever ends.
         store.set_epoch_deadline(u64::MAX / 2);
         store
@@ -154,6 +166,11 @@ impl App {
     /// How many instances (stores) were made, whether still alive or not.
     pub fn instances_created(&self) -> usize {
         self.instances_created.load(Relaxed)
+    }
+
+    /// The most memory that any of its instances had so far, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        self.peak_memory.load(Relaxed)
     }
 
     /// The id of the component in the manifest.

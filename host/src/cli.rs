@@ -37,6 +37,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME=VALUE")]
     variable: Vec<String>,
 
+    /// The most memory that one instance may have, in bytes.
+    #[arg(long, env = "SPIN_MAX_INSTANCE_MEMORY", value_name = "BYTES")]
+    pub(crate) max_instance_memory: Option<usize>,
+
     /// Requests after which an instance is dropped: a number, or a range such as 64..128, from
     /// which each instance draws.
     #[arg(long, default_value = "128", value_name = "COUNT")]

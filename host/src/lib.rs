@@ -7,6 +7,7 @@
 mod allowed_hosts;
 mod app;
 mod bindings;
+mod limits;
 mod log;
 mod manifest;
 mod redis;

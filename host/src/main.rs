@@ -30,6 +30,7 @@ async fn run(args: Args) -> Result<()> {
     let options = AppOptions {
         variables: args.variables()?,
         use_env: true,
+        max_instance_memory: args.max_instance_memory,
         log: LogSink::stderr(),
     };
     let app = Arc::new(App::load(&args.from, options)?);

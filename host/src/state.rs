@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     bindings::spin,
+    limits::Limits,
     log::{LogSink, LogStream},
     redis::Redis,
     variables::Variables,
@@ -25,10 +26,16 @@ pub struct HostState {
     table: ResourceTable,
     redis: Redis,
     variables: Arc<Variables>,
+    pub(crate) limits: Limits,
 }
 
 impl HostState {
-    pub(crate) fn new(redis: Redis, variables: Arc<Variables>, log: &LogSink) -> Self {
+    pub(crate) fn new(
+        redis: Redis,
+        variables: Arc<Variables>,
+        log: &LogSink,
+        limits: Limits,
+    ) -> Self {
         Self {
             wasi: WasiCtx::builder()
                 .stdout(LogStream::new(log.clone()))
@@ -39,6 +46,7 @@ impl HostState {
             table: ResourceTable::new(),
             redis,
             variables,
+            limits,
         }
     }
 

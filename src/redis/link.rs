@@ -45,7 +45,9 @@ impl Endpoint {
             since: Cell::new(None),
         };
         if let Some(Login { username, password }) = &self.login {
-            let auth = Command::new("AUTH").args(username).arg(password.expose());
+            let auth = Command::new("AUTH")
+                .args(username.as_deref())
+                .arg(password.expose());
             connection.run(&auth, begun).await?;
         }
         if self.database != 0 {

@@ -6,7 +6,7 @@ use provider_connection_cache_host::wasmtime::{self, Store};
 use provider_connection_cache_host::{App, HostState, LogSink};
 
 use super::redis::{Redis, unique_prefix};
-use super::{Variables, lean_component, secrets, variables};
+use super::{Variables, lean_component, options, secrets, variables};
 
 mod bindings {
     provider_connection_cache_host::wasmtime::component::bindgen!({
@@ -26,6 +26,7 @@ type Outcome<T> = Result<T, Error>;
 pub struct Cache {
     store: Store<HostState>,
     exports: bindings::ProviderConnectionCache,
+    app: App,
     log: LogSink,
     prefix: String,
 }
@@ -55,8 +56,7 @@ impl Cache {
         let app = App::from_component(
             &lean_component(),
             allowed_outbound_hosts,
-            variables,
-            log.clone(),
+            options(variables, &log),
         )
         .expect("the component loads");
         let mut store = app.new_store();
@@ -70,9 +70,15 @@ impl Cache {
         Self {
             store,
             exports,
+            app,
             log,
             prefix,
         }
+    }
+
+    /// The most memory it had so far, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        self.app.peak_memory()
     }
 
     /// What it logged so far.

@@ -5,12 +5,16 @@ pub mod client;
 pub mod connection;
 pub mod faults;
 pub mod fixtures;
+pub mod monitor;
+pub mod raw;
 pub mod redis;
 pub mod secrets;
 pub mod service;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use provider_connection_cache_host::{AppOptions, LogSink};
 
 /// The variables of the component under test.
 pub type Variables = BTreeMap<String, String>;
@@ -27,6 +31,19 @@ pub fn variables(redis: &redis::Redis, more: &[(&str, &str)]) -> Variables {
     pairs
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
+}
+
+/// The most memory that an instance has in any test: docs/security.md says what it is for.
+pub const MAX_INSTANCE_MEMORY: usize = 256 << 20;
+
+/// What all tests have in common of how the host runs the component.
+pub fn options(variables: Variables, log: &LogSink) -> AppOptions {
+    AppOptions {
+        variables,
+        use_env: false,
+        max_instance_memory: Some(MAX_INSTANCE_MEMORY),
+        log: log.clone(),
+    }
 }
 
 /// A file or directory of this repository.

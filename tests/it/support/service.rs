@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::panicking;
 
-use provider_connection_cache_host::{App, AppOptions, InstanceReuse, LogSink, serve};
+use provider_connection_cache_host::{App, InstanceReuse, LogSink, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::client::{Answer, Call, Client};
 use super::redis::{Redis, unique_prefix};
-use super::{Variables, in_repository, secrets, spin_component, variables};
+use super::{Variables, in_repository, options, secrets, spin_component, variables};
 
 pub use super::secrets::{READ_TOKEN, WRITE_TOKEN};
 
@@ -64,11 +64,7 @@ impl Service {
     async fn start_reusing(variables: Variables, reuse: InstanceReuse) -> Self {
         let _there = spin_component();
         let log = LogSink::memory();
-        let options = AppOptions {
-            variables: variables.clone(),
-            use_env: false,
-            log: log.clone(),
-        };
+        let options = options(variables.clone(), &log);
         let app = App::load(&in_repository("spin.toml"), options).expect("spin.toml loads");
         Self::serve(app, &variables, log, reuse).await
     }
@@ -76,7 +72,7 @@ impl Service {
     /// The component without its manifest: what it may open is said here.
     pub async fn start_allowing(wasm: &Path, allowed: Vec<String>, variables: Variables) -> Self {
         let log = LogSink::memory();
-        let app = App::from_component(wasm, allowed, variables.clone(), log.clone());
+        let app = App::from_component(wasm, allowed, options(variables.clone(), &log));
         let app = app.expect("the component loads");
         Self::serve(app, &variables, log, InstanceReuse::default()).await
     }
@@ -137,6 +133,11 @@ impl Service {
     /// What the component and the host logged so far.
     pub fn log(&self) -> String {
         self.log.contents()
+    }
+
+    /// The most memory that any instance had so far, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        self.app.peak_memory()
     }
 
     /// How many instances were made so far.

@@ -1,0 +1,125 @@
+//! How much memory an instance takes, at most: all tests run under the same limit.
+
+use provider_connection_cache_host::InstanceReuse;
+use serde_json::json;
+
+use crate::support::assert_nothing_trapped;
+use crate::support::cache::{Cache, Error, ProviderConnection};
+use crate::support::connection::{connection, entry, id};
+use crate::support::redis::Redis;
+use crate::support::service::{Service, path};
+
+const MIB: usize = 1 << 20;
+const KIB_64: usize = 64 << 10;
+
+/// The connection as large as `PUT` takes it.
+fn largest_entry(id: &str) -> String {
+    let mut entry = entry(id);
+    let text = entry["credentials"]["encrypted_data"].as_str().unwrap();
+    let room = KIB_64 - entry.to_string().len();
+    let text = format!("{text}{}", "x".repeat(room));
+    entry["credentials"]["encrypted_data"] = json!(text);
+    entry.to_string()
+}
+
+/// The connection as large as `set` takes it.
+fn largest_connection(id: &str) -> ProviderConnection {
+    let mut connection = connection(id);
+    let credentials = connection.credentials.as_mut().unwrap();
+    credentials.encrypted_data = "x".repeat(KIB_64);
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_body_and_the_largest_lookup_have_their_measure() {
+    let redis = Redis::start(&[]);
+    let service = Service::over(&redis).await;
+    let ids: Vec<_> = (0..1_000).map(id).collect();
+    let put = service.put(&path(&ids[0]), largest_entry(&ids[0])).await;
+    assert_eq!(put.status, 204);
+    assert_eq!(service.read("GET", &path(&ids[0])).await.status, 200);
+    assert!(service.peak_memory() < 4 * MIB, "{}", service.peak_memory());
+    for id in &ids {
+        redis.set(&service.key(id), largest_entry(id));
+    }
+    let found = service.look_up(json!({ "ids": ids }).to_string()).await;
+    assert!(found.header("cache-status").ends_with("hit"));
+    assert!(
+        service.peak_memory() < 80 * MIB,
+        "{}",
+        service.peak_memory()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_batch_has_its_measure_and_a_larger_one_is_refused() {
+    let redis = Redis::start(&[]);
+    let ids: Vec<_> = (0..1_000).map(id).collect();
+    let all: Vec<_> = ids.iter().map(|id| largest_connection(id)).collect();
+    let mut writer = Cache::with(&redis, &[("key_prefix", "measured")]).await;
+    writer.set_many(&all, None).await.unwrap();
+    assert!(writer.peak_memory() < 220 * MIB, "{}", writer.peak_memory());
+    let mut reader = Cache::with(&redis, &[("key_prefix", "measured")]).await;
+    let found = reader.get_many(&ids).await.unwrap();
+    assert!(found.iter().all(Option::is_some));
+    assert!(reader.peak_memory() < 80 * MIB, "{}", reader.peak_memory());
+
+    let mut larger = largest_connection(&ids[0]);
+    larger
+        .credentials
+        .as_mut()
+        .unwrap()
+        .encrypted_data
+        .push('x');
+    let refused = writer.set(&larger, None).await;
+    assert_eq!(
+        refused,
+        Err(Error::InvalidArgument(
+            "encrypted_data must be at most 65,536 bytes".to_owned()
+        ))
+    );
+}
+
+/// What is stored already is read, whatever its size: the existing application has no limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_larger_entry_that_is_stored_is_read() {
+    let redis = Redis::shared();
+    let mut cache = Cache::over(redis).await;
+    let mut larger = entry(&id(1));
+    larger["credentials"]["encrypted_data"] = json!("x".repeat(2 * MIB));
+    redis.set(&cache.key(&id(1)), larger.to_string());
+    let found = cache.get(&id(1)).await.unwrap().unwrap();
+    assert_eq!(found.credentials.unwrap().encrypted_data.len(), 2 * MIB);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_does_not_grow_with_the_number_of_its_requests() {
+    let reuse = InstanceReuse {
+        max_instance_reuse_count: usize::MAX,
+        idle_instance_timeout: std::time::Duration::from_secs(60),
+        ..InstanceReuse::default()
+    };
+    let near = [("near_cache_ttl_ms", "60000"), ("near_cache_entries", "50")];
+    let service = Service::reusing(Redis::shared(), &near, reuse).await;
+    let round = async |round: usize| {
+        for number in 0..100 {
+            let id = id(round * 100 + number);
+            service.put(&path(&id), largest_entry(&id)).await;
+            service.read("GET", &path(&id)).await;
+            service.put(&path(&id), "[".repeat(KIB_64)).await;
+            service
+                .look_up(format!("{{{}}}", "\"a\":0,".repeat(9_000)))
+                .await;
+            service.write("DELETE", &path(&id)).await;
+        }
+    };
+    round(0).await;
+    let after_one = service.peak_memory();
+    for number in 1..4 {
+        round(number).await;
+    }
+    let instances = service.instances_created();
+    assert!(instances <= 2, "{instances}: they do not live long enough");
+    assert!(service.peak_memory() <= after_one + MIB, "{after_one}");
+    assert_nothing_trapped(&service.log());
+}
