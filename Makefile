@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test soak bench bench-smoke check example clean
+.PHONY: help tools build up test soak fuzz bench bench-smoke check example clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -28,19 +28,19 @@ build: tools ## build both components into dist/
 up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own
 	@scripts/up.sh
 
-# Not xtask: it has no tests, and its "0 passed" would come last.
 test: build ## run every test, against a real Redis
-	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" \
-		cargo test --profile host --workspace --exclude xtask --lib --bins --tests
+	@scripts/test.sh
 
-# How long `make soak` takes.
-SECONDS ?= 120
-
+soak: SECONDS ?= 120
 soak: build ## read and write for SECONDS=120 while Redis fails, with and without a near cache
 	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" SOAK_SECONDS=$(SECONDS) \
 		cargo test --profile host -p $(COMPONENT) --test it -- \
 		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis \
 		soak::with_a_near_cache_no_answer_is_older_than_it_may_be
+
+fuzz: SECONDS ?= 60
+fuzz: ## fuzz each target of fuzz/ for SECONDS=60
+	scripts/fuzz.sh $(SECONDS)
 
 bench: build ## compare with other servers, in 15 minutes: docs/benchmarks.md
 	scripts/bench.sh

@@ -4,6 +4,7 @@
 #   tools.sh           what `make build` needs, the WebAssembly targets added
 #   tools.sh check     what `make check` needs besides, added
 #   tools.sh machete   cargo-machete, built if need be; prints its path
+#   tools.sh fuzz      cargo-fuzz, likewise
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -40,12 +41,20 @@ check() {
     done
 }
 
-machete() {
-    local root=${CARGO_TARGET_DIR:-target}/tools
-    if ! has cargo-machete && [ ! -x "$root/bin/cargo-machete" ]; then
-        cargo install --quiet --locked --root "$root" --version '^0.9' cargo-machete >&2
+# Prints the path of a command of cargo's, which is built if it is not there.
+cargo_command() {
+    local name=$1 version=$2 root=${CARGO_TARGET_DIR:-target}/tools
+    if ! has "$name" && [ ! -x "$root/bin/$name" ]; then
+        cargo install --quiet --locked --root "$root" --version "$version" "$name" >&2
     fi
-    command -v cargo-machete || echo "$root/bin/cargo-machete"
+    command -v "$name" || echo "$root/bin/$name"
+}
+
+machete() { cargo_command cargo-machete '^0.9'; }
+
+fuzz() {
+    has c++ || missing "c++. Install a C++ compiler, such as g++ (Debian: apt-get install g++)"
+    cargo_command cargo-fuzz '^0.13'
 }
 
 "${1:-build}"

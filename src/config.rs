@@ -207,8 +207,8 @@ impl Variables {
         &self.0[variable as usize]
     }
 
-    #[cfg(test)]
-    pub(crate) fn set(&mut self, variable: Variable, value: &str) {
+    /// Sets a variable, for those who do not read them from a host.
+    pub fn set(&mut self, variable: Variable, value: &str) {
         value.clone_into(&mut self.0[variable as usize]);
     }
 
