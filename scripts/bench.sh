@@ -17,24 +17,12 @@ component() {
     cp "$target/wasm32-wasip2/release/$crate.wasm" "$directory/$name.wasm"
 }
 
-# The Python that has what benches/peers/fastapi needs.
-python() {
-    local venv=$directory/venv requirements=benches/peers/fastapi/requirements.txt python
-    if ! cmp -s "$requirements" "$venv/requirements.txt"; then
-        python=$(scripts/debian.sh "python3 python3-venv" python3 python3 -c 'import ensurepip') &&
-            "$python" -m venv "$venv" >&2 &&
-            "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" >&2 &&
-            cp "$requirements" "$venv/" || return
-    fi
-    echo "$venv/bin/python"
-}
-
 REDIS_SERVER=$(scripts/redis.sh)
 WRK=$(scripts/debian.sh wrk wrk) || { echo "missing: wrk. Install it: https://github.com/wg/wrk" >&2; exit 1; }
 WEBDIS=$(scripts/debian.sh webdis webdis) || true
 NGINX=$(scripts/debian.sh "nginx libnginx-mod-http-lua lua-nginx-redis" nginx \
     test -e /usr/share/lua/5.1/nginx/redis.lua) || true
-PYTHON=$(python) || true
+PYTHON=$(scripts/python.sh "$directory/venv" benches/peers/fastapi/requirements.txt) || true
 export REDIS_SERVER WRK WEBDIS NGINX PYTHON
 
 component hello hello

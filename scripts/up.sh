@@ -47,11 +47,22 @@ check_address() {
         fail "$1 must be redis://HOST:PORT or rediss://HOST:PORT; REDIS_USERNAME, REDIS_PASSWORD and REDIS_DATABASE say the rest"
 }
 
+# Several tokens are separated by commas, so that one can be replaced by another.
+check_tokens() {
+    local token tokens
+    IFS=, read -r -a tokens <<<"$2"
+    for token in ${tokens[@]+"${tokens[@]}"}; do
+        ((${#token} >= 32)) || fail "$1 must be tokens of at least 32 characters, such as: openssl rand -hex 32"
+    done
+}
+
 check_settings() {
     [[ $port =~ ^[0-9]{1,5}$ ]] && ((10#$port >= 1 && 10#$port <= 65535)) ||
         fail "PORT must be 1 to 65535"
     check_address REDIS_ADDRESS "${REDIS_ADDRESS:-}"
     check_address REDIS_REPLICA_ADDRESS "${REDIS_REPLICA_ADDRESS:-}"
+    check_tokens READ_TOKEN "${READ_TOKEN:-}"
+    check_tokens WRITE_TOKEN "${WRITE_TOKEN:-}"
     [ -z "${REDIS_USERNAME:-}" ] || [ -n "${REDIS_PASSWORD:-}" ] ||
         fail "REDIS_USERNAME needs REDIS_PASSWORD too"
     ! is_listening "$port" ||
@@ -132,7 +143,7 @@ start_server() {
 # The curl argument that shows a token. One that was given is not printed: curl reads it
 # from a file that is there for as long as the service is.
 header() {
-    local name=$1 token=$2 given=$3
+    local name=$1 token=${2%%,*} given=$3
     if [ -n "$given" ]; then
         printf 'Authorization: Bearer %s\n' "$token" >"$directory/$name"
         printf "'@%s'" "$directory/$name"

@@ -7,13 +7,16 @@
 mod support;
 
 mod coalescing;
+mod conformance;
 mod connections;
 mod contract;
 mod deadline;
 mod entries;
 mod fail_open;
+mod hostile;
 mod http;
 mod in_flight;
+mod memory;
 mod misconfigured;
 mod near_cache;
 mod outage;

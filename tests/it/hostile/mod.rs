@@ -1,0 +1,113 @@
+//! What no honest caller sends. Whatever it is, the service answers as it documents or
+//! closes the connection, goes on serving others, and sends Redis nothing but the commands
+//! of the design with canonical keys.
+
+mod access;
+mod bodies;
+mod corpus;
+mod heads;
+mod redaction;
+
+use provider_connection_cache::connection::Id;
+
+use crate::support::assert_nothing_trapped;
+use crate::support::client::Answer;
+use crate::support::connection::{entry, id};
+use crate::support::monitor::Monitor;
+use crate::support::raw::{RawAnswer, exchange};
+use crate::support::redis::Redis;
+use crate::support::service::{BASE, READ_TOKEN, Service, WRITE_TOKEN, path};
+
+/// A service under attack, with a Redis of its own that is listened to.
+struct Target {
+    redis: Redis,
+    monitor: Monitor,
+    service: Service,
+}
+
+impl Target {
+    /// One that holds connection 1.
+    async fn new() -> Self {
+        let redis = Redis::start(&[]);
+        let monitor = Monitor::of(&redis);
+        let service = Service::over(&redis).await;
+        let target = Self {
+            redis,
+            monitor,
+            service,
+        };
+        target.put_back().await;
+        target
+    }
+
+    /// Stores connection 1 as it was at first.
+    async fn put_back(&self) {
+        let entry = entry(&id(1)).to_string();
+        let put = self.service.put(&path(&id(1)), entry).await;
+        assert_eq!(put.status, 204);
+    }
+
+    /// The commands that reached Redis since the last time, checked.
+    fn commands(&self) -> Vec<Vec<String>> {
+        let commands = self.monitor.commands(&self.redis);
+        for command in &commands {
+            let words: Vec<_> = command.iter().map(String::as_str).collect();
+            match words.as_slice() {
+                ["PING"] => {}
+                ["GET" | "DEL", key] => self.assert_canonical(key),
+                ["MGET", keys @ ..] if !keys.is_empty() => {
+                    keys.iter().for_each(|key| self.assert_canonical(key));
+                }
+                ["SET", key, _, "EX", ttl] => {
+                    self.assert_canonical(key);
+                    let ttl = ttl.parse().unwrap();
+                    assert!((1..=2_592_000).contains(&ttl), "{ttl}");
+                }
+                other => panic!("{other:?} reached Redis"),
+            }
+        }
+        commands
+    }
+
+    fn assert_canonical(&self, key: &str) {
+        let prefix = self.service.key("");
+        let id = key
+            .strip_prefix(&prefix)
+            .unwrap_or_else(|| panic!("the key {key:?}"));
+        let canonical = Id::parse("id", id).expect("a UUID").to_string();
+        assert_eq!(id, canonical);
+    }
+
+    /// Fails unless the service came through all that unharmed.
+    async fn survived(self) {
+        let answer = self.service.read("GET", &path(&id(1))).await;
+        assert_eq!(answer.status, 200, "it does not serve any more");
+        let ready = self.service.read("GET", "/health/ready").await;
+        assert_eq!(ready.status, 200);
+        self.commands();
+        assert_nothing_trapped(&self.service.log());
+    }
+
+    /// The answer to a request in bytes, of which `{read}` and `{write}` stand for a header
+    /// with that token.
+    async fn exchange(&self, request: impl Into<Vec<u8>>) -> Option<RawAnswer> {
+        exchange(self.service.address(), request.into()).await
+    }
+}
+
+/// The bytes of a request, with more headers as they are.
+fn request(method: &str, target: &str, headers: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n")
+}
+
+/// The header that shows a token.
+fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
+}
+
+/// The status of an answer that must be there.
+fn status(answer: Option<RawAnswer>) -> u16 {
+    answer
+        .expect("an answer, not the end of the connection")
+        .status
+}

@@ -1,0 +1,87 @@
+//! HTTP as bytes, for what no client would send.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::secrets;
+
+/// Nothing in a test takes as long as this: a server that does is stuck.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// One connection.
+pub struct Raw(TcpStream);
+
+/// The status of an answer, and all of it as text.
+#[derive(Debug)]
+pub struct RawAnswer {
+    pub status: u16,
+    pub text: String,
+}
+
+impl Raw {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.expect("it listens"))
+    }
+
+    /// Sends bytes; false if the other side does not take them any more.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        let sent = timeout(STUCK, self.0.write_all(bytes.as_ref())).await;
+        sent.expect("the other side takes bytes or closes").is_ok()
+    }
+
+    /// The next answer with its content; none if the connection ends before it is whole.
+    pub async fn answer(&mut self) -> Option<RawAnswer> {
+        let mut bytes = Vec::new();
+        let head = loop {
+            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+            bytes.push(self.byte().await?);
+        };
+        let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
+        let status = text.split(' ').nth(1)?.parse().ok()?;
+        let length = text
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.map_or(0, |length| length.trim().parse().expect("a number"));
+        for _ in 0..length {
+            bytes.push(self.byte().await?);
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        secrets::assert_none("an answer", &text);
+        Some(RawAnswer { status, text })
+    }
+
+    /// The status of the next answer, whose content is not looked at: `view=full` and `HEAD`.
+    pub async fn status(&mut self) -> u16 {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") {
+            line.push(self.byte().await.expect("an answer"));
+        }
+        let line = String::from_utf8(line).expect("text");
+        let status = line.split(' ').nth(1).expect("a status");
+        status.parse().expect("a number")
+    }
+
+    /// Whether nothing more comes.
+    pub async fn ends(&mut self) -> bool {
+        self.byte().await.is_none()
+    }
+
+    async fn byte(&mut self) -> Option<u8> {
+        let byte = timeout(STUCK, self.0.read_u8()).await;
+        byte.expect("the other side answers or closes").ok()
+    }
+}
+
+/// The answer to these bytes, on a connection of their own; none if it is closed instead.
+pub async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Option<RawAnswer> {
+    let mut raw = Raw::connect(address).await;
+    // What is refused early may not be taken to its end.
+    let _taken = raw.send(request).await;
+    raw.answer().await
+}
