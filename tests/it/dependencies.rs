@@ -1,0 +1,56 @@
+//! docs/dependencies.md lists what the components are made of: no crate less, no crate more.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use crate::support::in_repository;
+
+/// The crates on these edges from the component, sorted; one in two versions is there twice.
+fn tree(edges: &str, features: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(in_repository("."))
+        .args(["tree", "--offline", "--locked", "--prefix=none"])
+        .args(["--target=wasm32-unknown-unknown", "--edges", edges])
+        .args(["--package", env!("CARGO_PKG_NAME")])
+        .args(features)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    // NAME VERSION …; the first is the component.
+    let crates = text.lines().skip(1).map(|line| line.split(' ').take(2));
+    let crates: BTreeSet<Vec<_>> = crates.map(Iterator::collect).collect();
+    crates.iter().map(|words| words[0].to_owned()).collect()
+}
+
+/// The crates in the table of a section, except those with a dash in this column; sorted.
+fn listed(section: &str, column: usize) -> Vec<String> {
+    let text = fs::read_to_string(in_repository("docs/dependencies.md")).unwrap();
+    let mut sections = text.split("\n## ");
+    let section = sections.find(|text| text.starts_with(section)).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|'));
+    let mut crates: Vec<_> = rows
+        .map(|row| row.split('|').map(str::trim).collect::<Vec<_>>())
+        .filter(|cells| cells[column] != "–")
+        .flat_map(|cells| cells[1].split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect();
+    crates.sort();
+    crates
+}
+
+#[test]
+fn every_crate_of_the_components_is_listed_and_in_one_version() {
+    let lean = ["--no-default-features", "--features", "component"];
+    let spin = tree("normal,no-proc-macro", &[]);
+    assert_eq!(listed("In the component", 4), spin);
+    let lean = tree("normal,no-proc-macro", &lean);
+    assert_eq!(listed("In the component", 5), lean);
+
+    let mut macros = tree("normal,build", &[]);
+    macros.dedup();
+    macros.retain(|name| !spin.contains(name));
+    assert_eq!(listed("While building", 1), macros);
+}
