@@ -51,15 +51,17 @@ bench-smoke: build ## show that `make bench` works, in 2 minutes
 # The component is checked for both targets: some of it is there for WebAssembly only. Its
 # documentation is built for WebAssembly, where all of it is there.
 check: export RUSTDOCFLAGS := -D warnings
-check: tools ## check format, lints, documentation and unused dependencies
+check: tools ## check format, lints, documentation, dependencies and their licences
 	@scripts/tools.sh check
 	cargo fmt --all --check
 	cargo clippy --profile host --workspace --all-targets -- -D warnings
 	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) -- -D warnings
 	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) --no-default-features --features component -- -D warnings
 	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target $(TARGET)
-	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p xtask
+	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p $(COMPONENT)-fuzz -p xtask
+	cargo clippy --profile host -p provider-connection-cache-fuzz --features libfuzzer -- -D warnings
 	"$$(scripts/tools.sh machete)" .
+	scripts/deny.sh
 
 # A component that imports the cache, with the cache plugged in.
 example: build ## build and compose examples/usable into dist/usable.wasm

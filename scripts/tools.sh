@@ -33,6 +33,7 @@ build() {
 
 check() {
     local component
+    has c++ || missing "c++, for the fuzzers. Install a C++ compiler, such as g++ (Debian: apt-get install g++)"
     for component in clippy rustfmt; do
         if ! cargo "${component/rust/}" --version >/dev/null 2>&1; then
             has rustup || missing "$component. Install rustup, which can add it: https://rustup.rs"

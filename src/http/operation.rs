@@ -1,4 +1,4 @@
-//! What the routes do. Each function is one [`Operation`].
+//! What the commands do: each is a function of the same name.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 

@@ -11,6 +11,8 @@ mod conformance;
 mod connections;
 mod contract;
 mod deadline;
+mod dependencies;
+mod documents;
 mod entries;
 mod fail_open;
 mod hostile;

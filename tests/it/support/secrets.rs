@@ -18,10 +18,12 @@ pub const CIPHERTEXT: &str = "TOP-SECRET-ciphertext";
 
 /// Fails if a secret is in `text`, as it is or in another form.
 pub fn assert_none(of: impl Debug, text: &str) {
-    for form in forms(MARK) {
-        // Not the text itself: what fails here would end up in the output of the tests.
-        assert!(!text.contains(&form), "a secret is in {of:?}");
-    }
+    // Not the text itself: what fails here would end up in the output of the tests.
+    assert!(!shows_any(text), "a secret is in {of:?}");
+}
+
+fn shows_any(text: &str) -> bool {
+    forms(MARK).iter().any(|form| text.contains(form))
 }
 
 /// Text as it is, escaped, in hexadecimal and in base64, and as `{:?}` shows bytes.
@@ -75,8 +77,7 @@ fn a_secret_is_found_in_every_form() {
         format!("x{}", base64(b"xxTOP-SECRET")),
         base64(b"TOP-SECRETxx"),
     ] {
-        let found = std::panic::catch_unwind(|| assert_none("this", &said));
-        assert!(found.is_err(), "{}", said.len());
+        assert!(shows_any(&said), "{}", said.len());
     }
-    assert_none("this", "nothing of interest");
+    assert!(!shows_any("nothing of interest"));
 }
