@@ -20,6 +20,8 @@ pub enum Corrupt {
     OtherId,
     /// The key holds no string at all, but a list, say.
     NotAString,
+    /// They are more than any entry has.
+    TooLarge,
     /// An object has two members of the same name, and it must not.
     RepeatedName,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Corrupt {
             Self::Field(invalid) => invalid.fmt(f),
             Self::OtherId => f.write_str("id must be the id it is stored under"),
             Self::NotAString => f.write_str("the key must hold a string"),
+            Self::TooLarge => f.write_str("the value must be at most 16 MiB"),
             Self::RepeatedName => f.write_str("each member of an object must be named once"),
         }
     }
@@ -47,10 +50,17 @@ pub fn encode(connection: &ProviderConnection) -> Vec<u8> {
     json::encode(connection)
 }
 
+/// The most bytes that are read as an entry: 16 MiB. The existing application has no limit, and
+/// would not write a thousandth of it; what reads it whole takes twice its size of the memory.
+const MAX_STORED: usize = 16 << 20;
+
 /// Reads the entry that is stored under `id`, as tolerant as the existing application:
 /// unknown fields are ignored, the last of two fields of the same name counts, what may be
 /// null may be missing, an empty alias or empty credentials are none.
 pub fn decode_stored(id: Id, bytes: &[u8]) -> Result<ProviderConnection, Corrupt> {
+    if bytes.len() > MAX_STORED {
+        return Err(Corrupt::TooLarge);
+    }
     let node = json::decode(bytes);
     let object = as_object(&node)?;
     let credentials = match object.get("credentials") {

@@ -18,6 +18,7 @@ pub mod instance;
 pub mod json;
 pub mod log;
 pub mod redis;
+pub mod room;
 pub mod task;
 pub mod timestamp;
 #[cfg(feature = "http")]

@@ -15,7 +15,7 @@ pub use self::failure::Failure;
 
 use self::link::{Endpoint, Link};
 use crate::config::{Address, CacheConfig, Ttl};
-use crate::deadline::Timer;
+use crate::deadline::{Deadline, Timer};
 
 /// Stores every `KEYS[i]` with `ARGV[i + 1]` for `ARGV[1]` seconds. A script, because
 /// all commands of an instance share one connection: between MULTI and EXEC those of
@@ -73,6 +73,11 @@ impl Redis {
         }
     }
 
+    /// When an operation that begins now must have ended.
+    pub fn deadline(&self) -> Deadline {
+        self.timer.deadline(self.timeout)
+    }
+
     /// GET: what the key holds, if it is there. PTTL is sent with it if its lifetime is
     /// asked for.
     pub async fn get(&self, key: &str, read: Read) -> Result<Option<Stored>, Failure> {
@@ -80,7 +85,7 @@ impl Redis {
         if read.lifetime {
             get = get.and(Command::new("PTTL").arg(key));
         }
-        let mut reply = self.read(get, read).await?.into_iter();
+        let mut reply = self.read(get, read, &self.deadline()).await?.into_iter();
         stored(reply.next(), reply.next())
     }
 
@@ -89,6 +94,7 @@ impl Redis {
         &self,
         keys: &[String],
         read: Read,
+        deadline: &Deadline,
     ) -> Result<Vec<Option<Stored>>, Failure> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -100,9 +106,8 @@ impl Redis {
         } else {
             (Command::new("MGET"), keys.len())
         };
-        let mut values = self
-            .read(command.args(keys.iter().map(String::as_str)), read)
-            .await?;
+        let command = command.args(keys.iter().map(String::as_str));
+        let mut values = self.read(command, read, deadline).await?;
         if values.len() != length {
             return Err(Failure::Unexpected);
         }
@@ -163,14 +168,17 @@ impl Redis {
     }
 
     async fn write(&self, command: Command) -> Result<Reply, Failure> {
-        let deadline = self.timer.deadline(self.timeout);
-        self.primary.call(&command, &deadline).await
+        self.primary.call(&command, &self.deadline()).await
     }
 
     /// Asks the replica, if there is one, for at most half of the time: then, and if the
     /// replica cannot answer, the primary.
-    async fn read(&self, command: Command, read: Read) -> Result<Reply, Failure> {
-        let deadline = self.timer.deadline(self.timeout);
+    async fn read(
+        &self,
+        command: Command,
+        read: Read,
+        deadline: &Deadline,
+    ) -> Result<Reply, Failure> {
         if let Some(replica) = &self.replica
             && read.replica
         {
@@ -180,7 +188,7 @@ impl Redis {
                 answered => return answered,
             }
         }
-        self.primary.call(&command, &deadline).await
+        self.primary.call(&command, deadline).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! How much memory an instance takes, at most: all tests run under the same limit.
 
+use std::time::Duration;
+
 use provider_connection_cache_host::InstanceReuse;
 use serde_json::json;
 
@@ -80,23 +82,11 @@ async fn the_largest_batch_has_its_measure_and_a_larger_one_is_refused() {
     );
 }
 
-/// What is stored already is read, whatever its size: the existing application has no limit.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_larger_entry_that_is_stored_is_read() {
-    let redis = Redis::shared();
-    let mut cache = Cache::over(redis).await;
-    let mut larger = entry(&id(1));
-    larger["credentials"]["encrypted_data"] = json!("x".repeat(2 * MIB));
-    redis.set(&cache.key(&id(1)), larger.to_string());
-    let found = cache.get(&id(1)).await.unwrap().unwrap();
-    assert_eq!(found.credentials.unwrap().encrypted_data.len(), 2 * MIB);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_does_not_grow_with_the_number_of_its_requests() {
     let reuse = InstanceReuse {
         max_instance_reuse_count: usize::MAX,
-        idle_instance_timeout: std::time::Duration::from_secs(60),
+        idle_instance_timeout: Duration::from_secs(60),
         ..InstanceReuse::default()
     };
     let near = [("near_cache_ttl_ms", "60000"), ("near_cache_entries", "50")];
@@ -121,5 +111,48 @@ async fn an_instance_does_not_grow_with_the_number_of_its_requests() {
     let instances = service.instances_created();
     assert!(instances <= 2, "{instances}: they do not live long enough");
     assert!(service.peak_memory() <= after_one + MIB, "{after_one}");
+    assert_nothing_trapped(&service.log());
+}
+
+/// As many at a time as Spin has in an instance, under a limit that holds no more than three.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_batches_at_the_same_time_wait_for_each_other() {
+    let redis = Redis::start(&[]);
+    let ids: Vec<_> = (0..1_000).map(id).collect();
+    let mut cache = Cache::over(&redis).await;
+    for id in &ids {
+        redis.set(&cache.key(id), largest_entry(id));
+    }
+    for found in cache.get_many_at_once(16, &ids).await {
+        assert!(found.unwrap().iter().all(Option::is_some));
+    }
+    assert!(cache.peak_memory() < 220 * MIB, "{}", cache.peak_memory());
+}
+
+/// What somebody else put there may be of any size. The existing application has no limit, so
+/// it is read as long as it can be an entry at all, and is a miss beyond that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_any_size_is_read_or_missed() {
+    let redis = Redis::start(&[]);
+    let service = Service::over(&redis).await;
+    // The host hands in 128 MiB at most.
+    for (mib, status, said) in [
+        (2, 200, "hit"),
+        (15, 200, "hit"),
+        (17, 404, "detail=corrupt"),
+        (127, 404, "detail=corrupt"),
+        (129, 404, "detail=unavailable"),
+    ] {
+        let mut huge = entry(&id(1));
+        huge["credentials"]["encrypted_data"] = json!("x".repeat(mib * MIB));
+        redis.set(&service.key(&id(1)), huge.to_string());
+        let found = service.read("GET", &path(&id(1))).await;
+        assert_eq!(found.status, status, "{mib} MiB");
+        let batch = service.look_up(json!({ "ids": [id(1)] }).to_string()).await;
+        for answer in [found, batch] {
+            let cache_status = answer.header("cache-status");
+            assert!(cache_status.ends_with(said), "{mib} MiB: {cache_status}");
+        }
+    }
     assert_nothing_trapped(&service.log());
 }

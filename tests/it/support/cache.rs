@@ -102,6 +102,23 @@ impl Cache {
         results.into_iter().map(result).collect()
     }
 
+    /// `get-many` so often at the same time.
+    pub async fn get_many_at_once(
+        &mut self,
+        times: usize,
+        ids: &[String],
+    ) -> Vec<Outcome<Vec<Option<ProviderConnection>>>> {
+        let Self { store, exports, .. } = self;
+        let cache = exports.provider_connection_cache_cache();
+        let calls = async |accessor: &wasmtime::component::Accessor<HostState>| {
+            let call = |_| cache.call_get_many(accessor, ids.to_vec());
+            futures_util::future::join_all((0..times).map(call)).await
+        };
+        let results = store.run_concurrent(calls).await.expect("no trap");
+        let result = |result: wasmtime::Result<_>| result.expect("get_many trapped");
+        results.into_iter().map(result).collect()
+    }
+
     /// The key under which the entry of a connection must be.
     pub fn key(&self, id: &str) -> String {
         match self.prefix.as_str() {
