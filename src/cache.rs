@@ -17,7 +17,6 @@ use crate::entry::{self, Corrupt};
 use crate::flight::Flights;
 use crate::log;
 use crate::redis::{Failure, Read, Redis, Stored};
-use crate::room::Room;
 use crate::timestamp::Timestamp;
 
 /// What a read found.
@@ -111,9 +110,6 @@ pub struct Cache {
     near: Option<NearCache>,
     /// The reads in flight, by connection, and by whether its lifetime is read too.
     reads: Flights<(Id, bool), Lookup<Rc<Entry>>>,
-    /// For the entries of batches. An instance serves 16 requests at a time: as many of the
-    /// largest batches, of 64 MiB each, would end it.
-    room: Room,
     /// What this instance wrote. The replica may not know of it yet.
     written: Option<Written>,
 }
@@ -127,7 +123,6 @@ impl Cache {
             default_ttl: Ttl::DEFAULT,
             near: None,
             reads: Flights::default(),
-            room: Room::of(2 * Batch::<Id>::MAX),
             written: None,
         };
         match config {
@@ -273,16 +268,12 @@ impl Cache {
     ) -> Vec<Lookup<T>> {
         let begun = self.near.as_ref().map(NearCache::begin);
         let how = self.how(ids, self.near.is_some());
-        let found = async {
-            let redis = self.redis()?;
-            let deadline = redis.deadline();
-            let taken = deadline.race(self.room.take(ids.len())).await;
-            let taken = taken.ok_or(Failure::Timeout)?;
-            let all = redis.get_many(&self.keys(ids), how, &deadline).await?;
-            Ok::<_, Failure>((all, taken))
+        let found = match self.redis() {
+            Ok(redis) => redis.get_many(&self.keys(ids), how).await,
+            Err(failure) => Err(failure),
         };
-        match found.await {
-            Ok((all, _taken)) => {
+        match found {
+            Ok((all, _room)) => {
                 let decoded = ids.iter().zip(all).map(|(id, stored)| {
                     let found = decode(*id, Ok(stored));
                     self.keep(begun, &found);

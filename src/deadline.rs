@@ -98,6 +98,14 @@ impl Deadline {
         }
     }
 
+    /// This deadline, for an operation that begins only now.
+    pub fn from_now(self) -> Self {
+        Self {
+            begun: monotonic_clock::now(),
+            ..self
+        }
+    }
+
     /// What `work` comes to, or none if the deadline comes first; then the work is dropped.
     pub async fn race<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);

@@ -33,7 +33,7 @@ impl fmt::Display for Corrupt {
             Self::Field(invalid) => invalid.fmt(f),
             Self::OtherId => f.write_str("id must be the id it is stored under"),
             Self::NotAString => f.write_str("the key must hold a string"),
-            Self::TooLarge => f.write_str("the value must be at most 16 MiB"),
+            Self::TooLarge => f.write_str("the value must be at most 2 MiB"),
             Self::RepeatedName => f.write_str("each member of an object must be named once"),
         }
     }
@@ -50,9 +50,9 @@ pub fn encode(connection: &ProviderConnection) -> Vec<u8> {
     json::encode(connection)
 }
 
-/// The most bytes that are read as an entry: 16 MiB. The existing application has no limit, and
-/// would not write a thousandth of it; what reads it whole takes twice its size of the memory.
-const MAX_STORED: usize = 16 << 20;
+/// The most bytes that are read as an entry: 2 MiB. The existing application has no limit, and
+/// writes a thousandth of it; what has many arrays in it takes forty times its size to read.
+const MAX_STORED: usize = 2 << 20;
 
 /// Reads the entry that is stored under `id`, as tolerant as the existing application:
 /// unknown fields are ignored, the last of two fields of the same name counts, what may be

@@ -16,6 +16,7 @@ pub use self::failure::Failure;
 use self::link::{Endpoint, Link};
 use crate::config::{Address, CacheConfig, Ttl};
 use crate::deadline::{Deadline, Timer};
+use crate::room::{Room, Taken};
 
 /// Stores every `KEYS[i]` with `ARGV[i + 1]` for `ARGV[1]` seconds. A script, because
 /// all commands of an instance share one connection: between MULTI and EXEC those of
@@ -27,6 +28,17 @@ const SET_MANY: &str = "for i = 1, #KEYS do \
 const GET_MANY_WITH_LIFETIMES: &str = "local all = redis.call('MGET', unpack(KEYS)) \
      for i = 1, #KEYS do all[#KEYS + i] = redis.call('PTTL', KEYS[i]) end \
      return all";
+
+/// How many entries the batches of an instance may have in memory at a time: those of two of
+/// the largest. Spin serves 16 requests in an instance; as many of the largest batches, of
+/// 64 MiB each, would end it.
+const ROOM: usize = 2_000;
+
+/// A batch that waits for nobody, because 16 of them are less than one of the largest.
+const SMALL_BATCH: usize = 20;
+
+/// A written entry is there as a value, as an argument, and as what is sent.
+const ROOM_OF_A_WRITE: usize = 2;
 
 /// What a key holds.
 pub struct Stored {
@@ -51,6 +63,7 @@ pub struct Redis {
     replica: Option<Rc<Link>>,
     timer: Rc<Timer>,
     timeout: Duration,
+    room: Room,
 }
 
 impl Redis {
@@ -70,12 +83,8 @@ impl Redis {
             replica: config.replica.as_ref().map(link),
             timer,
             timeout: config.timeout,
+            room: Room::of(ROOM),
         }
-    }
-
-    /// When an operation that begins now must have ended.
-    pub fn deadline(&self) -> Deadline {
-        self.timer.deadline(self.timeout)
     }
 
     /// GET: what the key holds, if it is there. PTTL is sent with it if its lifetime is
@@ -85,20 +94,22 @@ impl Redis {
         if read.lifetime {
             get = get.and(Command::new("PTTL").arg(key));
         }
-        let mut reply = self.read(get, read, &self.deadline()).await?.into_iter();
+        let deadline = self.timer.deadline(self.timeout);
+        let mut reply = self.read(get, read, &deadline).await?.into_iter();
         stored(reply.next(), reply.next())
     }
 
-    /// MGET: what each key holds, in order.
+    /// MGET: what each key holds, in order, and the room that it takes in memory, to be held
+    /// as long as it is there.
     pub async fn get_many(
         &self,
         keys: &[String],
         read: Read,
-        deadline: &Deadline,
-    ) -> Result<Vec<Option<Stored>>, Failure> {
+    ) -> Result<(Vec<Option<Stored>>, Option<Taken<'_>>), Failure> {
         if keys.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
+        let (room, deadline) = self.room(keys.len()).await?;
         let (command, length) = if read.lifetime {
             let count = i64::try_from(keys.len()).map_err(|_| Failure::Unexpected)?;
             let command = Command::new("EVAL").arg(GET_MANY_WITH_LIFETIMES);
@@ -107,14 +118,15 @@ impl Redis {
             (Command::new("MGET"), keys.len())
         };
         let command = command.args(keys.iter().map(String::as_str));
-        let mut values = self.read(command, read, deadline).await?;
+        let mut values = self.read(command, read, &deadline).await?;
         if values.len() != length {
             return Err(Failure::Unexpected);
         }
         let lifetimes = values.split_off(keys.len());
         let mut lifetimes = lifetimes.into_iter();
         let value = |value| stored(Some(value), lifetimes.next());
-        values.into_iter().map(value).collect()
+        let values = values.into_iter().map(value).collect::<Result<_, _>>()?;
+        Ok((values, room))
     }
 
     /// SET with EX: the value and its lifetime in one command.
@@ -134,6 +146,7 @@ impl Redis {
         if keys.is_empty() {
             return Ok(());
         }
+        let (_room, deadline) = self.room(ROOM_OF_A_WRITE * keys.len()).await?;
         let count = i64::try_from(keys.len()).map_err(|_| Failure::Unexpected)?;
         let command = Command::new("EVAL")
             .arg(SET_MANY)
@@ -141,7 +154,7 @@ impl Redis {
             .args(keys.iter().map(String::as_str))
             .integer(ttl.seconds().into())
             .args(values);
-        self.write(command).await?;
+        self.primary.call(&command, &deadline).await?;
         Ok(())
     }
 
@@ -168,7 +181,21 @@ impl Redis {
     }
 
     async fn write(&self, command: Command) -> Result<Reply, Failure> {
-        self.primary.call(&command, &self.deadline()).await
+        let deadline = self.timer.deadline(self.timeout);
+        self.primary.call(&command, &deadline).await
+    }
+
+    /// Room for so many entries in memory, and when the operation on them must have ended. No
+    /// more than half of the time is spent on waiting: a command that is sent when there is no
+    /// time left would be taken for a Redis that does not answer.
+    async fn room(&self, entries: usize) -> Result<(Option<Taken<'_>>, Deadline), Failure> {
+        let deadline = self.timer.deadline(self.timeout);
+        if entries <= SMALL_BATCH {
+            return Ok((None, deadline));
+        }
+        let half = deadline.at_most(self.timeout / 2);
+        let taken = half.race(self.room.take(entries)).await;
+        Ok((Some(taken.ok_or(Failure::Timeout)?), deadline.from_now()))
     }
 
     /// Asks the replica, if there is one, for at most half of the time: then, and if the

@@ -6,8 +6,9 @@ use provider_connection_cache_host::InstanceReuse;
 use serde_json::json;
 
 use crate::support::assert_nothing_trapped;
-use crate::support::cache::{Cache, Error, ProviderConnection};
+use crate::support::cache::{Cache, Error, LookupResult, ProviderConnection};
 use crate::support::connection::{connection, entry, id};
+use crate::support::faults::{Fault, Proxy};
 use crate::support::redis::Redis;
 use crate::support::service::{Service, path};
 
@@ -94,13 +95,15 @@ async fn an_instance_does_not_grow_with_the_number_of_its_requests() {
     let round = async |round: usize| {
         for number in 0..100 {
             let id = id(round * 100 + number);
-            service.put(&path(&id), largest_entry(&id)).await;
-            service.read("GET", &path(&id)).await;
-            service.put(&path(&id), "[".repeat(KIB_64)).await;
-            service
-                .look_up(format!("{{{}}}", "\"a\":0,".repeat(9_000)))
-                .await;
-            service.write("DELETE", &path(&id)).await;
+            let repeated = format!("{{{}}}", "\"a\":0,".repeat(9_000));
+            let statuses = [
+                service.put(&path(&id), largest_entry(&id)).await.status,
+                service.read("GET", &path(&id)).await.status,
+                service.put(&path(&id), "[".repeat(KIB_64)).await.status,
+                service.look_up(repeated).await.status,
+                service.write("DELETE", &path(&id)).await.status,
+            ];
+            assert_eq!(statuses, [204, 200, 400, 400, 204]);
         }
     };
     round(0).await;
@@ -129,6 +132,28 @@ async fn the_largest_batches_at_the_same_time_wait_for_each_other() {
     assert!(cache.peak_memory() < 220 * MIB, "{}", cache.peak_memory());
 }
 
+/// What waited for others in the instance says nothing of Redis.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_wait_for_each_other_do_not_open_the_circuit_breaker() {
+    let redis = Redis::start(&[]);
+    let proxy = Proxy::to(&redis).await;
+    let address = proxy.address();
+    let variables = [
+        ("redis_address", address.as_str()),
+        ("redis_timeout_ms", "4000"),
+    ];
+    let mut cache = Cache::with(&redis, &variables).await;
+    assert!(matches!(cache.lookup(&id(1)).await, Ok(LookupResult::Miss)));
+    proxy.set(Fault::Slow(Duration::from_millis(700)));
+    let ids: Vec<_> = (0..1_000).map(id).collect();
+    // Two at a time, 0.7 s each: the last have no time left, and the next finds Redis there.
+    for found in cache.get_many_at_once(8, &ids).await {
+        assert!(found.unwrap().iter().all(Option::is_none));
+    }
+    let after = cache.lookup(&id(1)).await;
+    assert!(matches!(after, Ok(LookupResult::Miss)), "{after:?}");
+}
+
 /// What somebody else put there may be of any size. The existing application has no limit, so
 /// it is read as long as it can be an entry at all, and is a miss beyond that.
 #[tokio::test(flavor = "multi_thread")]
@@ -136,22 +161,35 @@ async fn an_entry_of_any_size_is_read_or_missed() {
     let redis = Redis::start(&[]);
     let service = Service::over(&redis).await;
     // The host hands in 128 MiB at most.
-    for (mib, status, said) in [
-        (2, 200, "hit"),
-        (15, 200, "hit"),
-        (17, 404, "detail=corrupt"),
-        (127, 404, "detail=corrupt"),
-        (129, 404, "detail=unavailable"),
+    let long = |mib: usize| {
+        let mut entry = entry(&id(1));
+        entry["credentials"]["encrypted_data"] = json!("x".repeat(mib * MIB));
+        entry.to_string()
+    };
+    // What takes the most memory for its size.
+    let arrays = |mib: usize| {
+        format!(
+            "[{}0]",
+            format!("{}0{},", "[".repeat(100), "]".repeat(100)).repeat(mib * MIB / 202)
+        )
+    };
+    // The host hands in 128 MiB at most.
+    for (value, status, said) in [
+        (long(1), 200, "hit"),
+        (long(2), 404, "detail=corrupt"),
+        (arrays(1), 404, "detail=corrupt"),
+        (arrays(100), 404, "detail=corrupt"),
+        (long(127), 404, "detail=corrupt"),
+        (long(129), 404, "detail=unavailable"),
     ] {
-        let mut huge = entry(&id(1));
-        huge["credentials"]["encrypted_data"] = json!("x".repeat(mib * MIB));
-        redis.set(&service.key(&id(1)), huge.to_string());
+        let size = value.len();
+        redis.set(&service.key(&id(1)), value);
         let found = service.read("GET", &path(&id(1))).await;
-        assert_eq!(found.status, status, "{mib} MiB");
+        assert_eq!(found.status, status, "{size} bytes");
         let batch = service.look_up(json!({ "ids": [id(1)] }).to_string()).await;
         for answer in [found, batch] {
             let cache_status = answer.header("cache-status");
-            assert!(cache_status.ends_with(said), "{mib} MiB: {cache_status}");
+            assert!(cache_status.ends_with(said), "{size} bytes: {cache_status}");
         }
     }
     assert_nothing_trapped(&service.log());

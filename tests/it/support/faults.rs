@@ -25,6 +25,8 @@ pub enum Fault {
     Cut { bytes: usize, then: Then },
     /// One in so many is held back for up to so long, and with it all that follow it.
     Delay { one_in: u32, up_to: Duration },
+    /// Each is held back for so long, one after the other.
+    Slow(Duration),
 }
 
 /// What follows the part of a reply that passed.
@@ -146,6 +148,7 @@ async fn forward_replies(
             Fault::Delay { one_in, up_to } if fastrand::u32(0..one_in) == 0 => {
                 sleep(up_to.mul_f64(fastrand::f64())).await;
             }
+            Fault::Slow(time) => sleep(time).await,
             Fault::None | Fault::Cut { .. } | Fault::Delay { .. } => {}
         }
         if to.write_all(bytes).await.is_err() {
