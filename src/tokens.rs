@@ -63,16 +63,21 @@ impl TryFrom<&Variables> for Tokens {
             let parts = variables.get(variable).split(',').map(str::trim_ascii);
             // Nothing between two commas is a variable that is not set.
             let given = parts.filter(|part| !part.is_empty());
-            let tokens: Option<_> = given.map(Token::parse).collect();
+            let tokens: Option<Vec<_>> = given.map(Token::parse).collect();
             tokens.ok_or(ConfigError {
                 variable,
                 rule: "tokens of 32 to 256 visible ASCII characters, separated by commas",
             })
         };
-        Ok(Self {
-            read: parse(Variable::ReadToken)?,
-            write: parse(Variable::WriteToken)?,
-        })
+        let (read, write) = (parse(Variable::ReadToken)?, parse(Variable::WriteToken)?);
+        let shared = |one: &Token| read.iter().any(|other| one.is(other).into());
+        if write.iter().any(shared) {
+            return Err(ConfigError {
+                variable: Variable::WriteToken,
+                rule: "other tokens than those of read_token",
+            });
+        }
+        Ok(Self { read, write })
     }
 }
 
@@ -192,8 +197,16 @@ mod tests {
 
     #[test]
     fn no_token_is_shown() {
-        let tokens = tokens(&token("s"), &token("s")).expect("valid");
+        let tokens = tokens(&token("s"), &token("ss")).expect("valid");
         assert!(!format!("{tokens:?}").contains("ss"));
         assert!(!format!("{tokens:?}").contains("115, 115"));
+    }
+
+    #[test]
+    fn a_token_of_both_roles_is_refused() {
+        let (a, b, c) = (token("a"), token("b"), token("c"));
+        let error = tokens(&format!("{a},{b}"), &format!("{c},{b}"));
+        let error = error.expect_err("whoever may read could write");
+        assert_eq!(error.variable, Variable::WriteToken);
     }
 }
