@@ -3,7 +3,7 @@
 //! Through `wasi:cli/stderr@0.3.0` and not through `std`, whose standard error would bring
 //! the environment, standard input, terminals and exit along as imports.
 
-use std::panic;
+use std::panic::{self, PanicHookInfo};
 
 use futures_util::FutureExt;
 use spin_sdk::wasip3::wit_stream;
@@ -43,8 +43,33 @@ pub fn line(line: &str) {
 /// Not what it says: the messages of `std` show text that could not be cut, or the value
 /// that was not expected, and that may be a secret.
 pub fn panics() {
-    panic::set_hook(Box::new(|panic| match panic.location() {
-        Some(location) => line(&format!("panicked at {location}")),
-        None => line("panicked"),
-    }));
+    panic::set_hook(Box::new(|panic| line(&place(panic))));
+}
+
+fn place(panic: &PanicHookInfo<'_>) -> String {
+    match panic.location() {
+        Some(location) => format!("panicked at {location}"),
+        None => "panicked".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_is_logged_by_its_place_alone() {
+        static SAID: Mutex<String> = Mutex::new(String::new());
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(|panic| *SAID.lock().unwrap() = place(panic)));
+        let text = "é-secret".to_owned();
+        let cut = panic::catch_unwind(|| text[1..].len());
+        panic::set_hook(before);
+        assert!(cut.is_err());
+        let said = SAID.lock().unwrap().clone();
+        assert!(said.starts_with("panicked at src/log.rs:"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
 }
