@@ -59,7 +59,7 @@ check: tools ## check format, lints, documentation, dependencies and their licen
 	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) --no-default-features --features component -- -D warnings
 	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target $(TARGET)
 	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p $(COMPONENT)-fuzz -p xtask
-	cargo clippy --profile host -p provider-connection-cache-fuzz --features libfuzzer -- -D warnings
+	cargo clippy --profile host -p $(COMPONENT)-fuzz --features libfuzzer -- -D warnings
 	"$$(scripts/tools.sh machete)" .
 	scripts/deny.sh
 

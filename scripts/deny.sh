@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the crates of Cargo.lock by deny.toml: licences, sources, duplicates, and advisories
+# Checks the crates of every Cargo.lock by deny.toml: licences, sources, duplicates, and advisories
 # where their database can be had: from GitHub, from a clone of it (with a branch `main`) in
 # the directory ADVISORY_DB, or as it was when it was last fetched here.
 set -euo pipefail
@@ -36,6 +36,12 @@ fetch() {
 deny=$(deny)
 # A duplicate that is no more need not be skipped any more.
 "$deny" --workspace --locked check -D unmatched-skip -D unnecessary-skip licenses bans sources
+# What has a lock file of its own is made of some of the same crates.
+others=(examples/*/Cargo.toml benches/peers/*/Cargo.toml)
+for manifest in "${others[@]}"; do
+    "$deny" --manifest-path "$manifest" --config deny.toml --locked check --hide-inclusion-graph \
+        -A unmatched-skip -A unnecessary-skip -A license-not-encountered licenses bans sources
+done
 
 database=$target/advisory-dbs
 # Looked for first: what a fetch leaves that is stopped may not be gone at once.
@@ -49,7 +55,9 @@ if ! log=$(fetch 2>&1); then
         exit
     fi
 fi
-"$deny" --workspace --frozen check advisories
+for manifest in Cargo.toml "${others[@]}"; do
+    "$deny" --workspace --manifest-path "$manifest" --config deny.toml --frozen check advisories
+done
 commit() { git -C "$database"/advisory-db-* log -1 --format=%cs "$@"; }
 # There is a new advisory every few days.
 [ -n "$(commit --since=30.days)" ] ||

@@ -24,7 +24,7 @@ for name in "$@"; do
     echo "fuzzing $name for $seconds s"
     # No sanitizer: they need a nightly toolchain, and there is no unsafe code to watch.
     "$fuzz" fuzz run --sanitizer none --features libfuzzer --target-dir "$target" "$name" \
-        "$corpus" "$seeds" -- -max_total_time="$seconds" -max_len=20000 -timeout=10 \
+        "$corpus" "$seeds" -- -max_total_time="$seconds" -max_len=66000 -timeout=10 \
         -print_final_stats=0 -verbosity=0 -artifact_prefix="$target/artifacts/$name/"
 done
 echo "no input breaks any of: $*"

@@ -5,7 +5,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 REDIS_SERVER=$(scripts/redis.sh)
-python=$(scripts/python.sh "${CARGO_TARGET_DIR:-$PWD/target}/schemathesis" tests/schemathesis/requirements.txt)
+python=$(scripts/python.sh "${CARGO_TARGET_DIR:-$PWD/target}/schemathesis" tests/schemathesis/requirements.txt) || {
+    echo "missing: python3 with venv, and PyPI, for schemathesis (Debian: apt-get install python3-venv)" >&2
+    exit 1
+}
 SCHEMATHESIS=$(dirname "$python")/schemathesis
 export REDIS_SERVER SCHEMATHESIS
 # Not xtask: it has no tests, and its "0 passed" would come last.

@@ -50,9 +50,9 @@ check_address() {
 # Several tokens are separated by commas, so that one can be replaced by another.
 check_tokens() {
     local token tokens
-    IFS=, read -r -a tokens <<<"$2"
+    IFS=', ' read -r -a tokens <<<"$2"
     for token in ${tokens[@]+"${tokens[@]}"}; do
-        ((${#token} >= 32)) || fail "$1 must be tokens of at least 32 characters, such as: openssl rand -hex 32"
+        [ -z "$token" ] || ((${#token} >= 32 && ${#token} <= 256)) || fail "$1 must be tokens of 32 to 256 characters, such as: openssl rand -hex 32"
     done
 }
 
