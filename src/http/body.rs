@@ -1,5 +1,6 @@
-//! What the bodies of requests say. A caller who is not understood should hear of it, so
-//! nothing in them is overlooked or corrected, as it is in what Redis holds.
+//! What the bodies of requests say. A caller who is not understood should hear of it: what is
+//! said twice, or is not what it should be, is refused, and not overlooked as in what Redis
+//! holds. Members that are not known are ignored, for those of a later version.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,6 @@
 //! Secrets are shown to those they belong to, and to nobody else. What every test says is
 //! searched for them (`support::secrets`); here every way out is tried on purpose.
 
-use provider_connection_cache::config::{CacheConfig, Secret};
 use provider_connection_cache::connection::{Id, ProviderConnection};
 use provider_connection_cache::entry::{decode_given, decode_stored};
 
@@ -9,7 +8,7 @@ use super::*;
 use crate::support::cache::{Cache, LookupResult};
 use crate::support::client::Call;
 use crate::support::secrets::{self, CIPHERTEXT, MARK, PASSWORD};
-use crate::support::variables;
+use crate::support::{spin_component, variables};
 
 /// What is stored, damaged in every place, with the ciphertext still in it.
 fn damaged() -> Vec<String> {
@@ -109,31 +108,42 @@ async fn no_answer_error_or_log_line_shows_a_secret() {
 async fn no_configuration_that_is_wrong_shows_a_secret() {
     let redis = Redis::start_with_required_password(PASSWORD);
     let at = redis.address();
-    let with_user = at.replace("redis://", &format!("redis://:{PASSWORD}@"));
-    for more in [
-        [("redis_address", with_user.as_str())],
-        [("redis_password", "TOP-SECRET-but-wrong")],
-        [("redis_database", PASSWORD)],
-        [("redis_timeout_ms", PASSWORD)],
-        [("cache_provider_ttl", PASSWORD)],
-        [("read_token", "TOP-SECRET-short")],
-        [("key_prefix", PASSWORD)],
+    let with_password = at.replace("redis://", &format!("redis://:{PASSWORD}@"));
+    for (variable, value) in [
+        ("redis_address", with_password.as_str()),
+        ("redis_password", "TOP-SECRET-but-wrong"),
+        ("redis_database", PASSWORD),
+        ("redis_timeout_ms", PASSWORD),
+        ("cache_provider_ttl", PASSWORD),
+        ("read_token", "TOP-SECRET-short"),
     ] {
-        let mut variables = variables(
-            &redis,
-            &[("read_token", READ_TOKEN), ("write_token", WRITE_TOKEN)],
-        );
-        variables.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let right = [
+            ("redis_password", PASSWORD),
+            ("read_token", READ_TOKEN),
+            ("write_token", WRITE_TOKEN),
+        ];
+        let mut variables = variables(&redis, &right);
+        variables.insert(variable.to_owned(), value.to_owned());
         let allowed = vec![at.clone()];
-        let wasm = crate::support::spin_component();
+        let wasm = spin_component();
         let service = Service::start_allowing(&wasm, allowed.clone(), variables.clone()).await;
         let mut cache = Cache::start(variables, allowed).await;
-        for place in ["/health/ready", &path(&id(1))] {
-            service.read("GET", place).await;
-        }
+        let ready = service.read("GET", "/health/ready").await;
+        let named = match variable {
+            "redis_password" => "refused the configured user, password",
+            variable => variable,
+        };
+        assert_eq!(ready.status, 503, "{variable}");
+        assert!(ready.text().contains(named), "{variable}: {}", ready.text());
+        service.read("GET", &path(&id(1))).await;
         service.put(&path(&id(1)), entry(&id(1)).to_string()).await;
-        assert!(cache.ping().await.is_err(), "{:?}", more[0].0);
-        let _unavailable = cache.lookup(&id(1)).await.unwrap();
+        // Without HTTP, there is nobody to show a token.
+        assert_eq!(cache.ping().await.is_err(), variable != "read_token");
+        match cache.lookup(&id(1)).await.unwrap() {
+            LookupResult::Unavailable(reason) => secrets::assert_none("a reason", &reason),
+            LookupResult::Miss => assert_eq!(variable, "read_token"),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -165,6 +175,4 @@ fn debug_shows_no_secret() {
             }
         }
     }
-    let _types_that_hold_secrets =
-        |config: CacheConfig, secret: Secret| format!("{config:?}{secret:?}");
 }

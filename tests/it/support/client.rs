@@ -128,7 +128,10 @@ impl Call {
 }
 
 /// One connection, kept alive from request to request.
-pub struct Client(SendRequest<BoxBody<Bytes, Infallible>>);
+pub struct Client {
+    sender: SendRequest<BoxBody<Bytes, Infallible>>,
+    searches: bool,
+}
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
@@ -137,15 +140,29 @@ impl Client {
             .expect("the service listens");
         let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
         tokio::spawn(connection);
-        Self(sender)
+        Self {
+            sender,
+            searches: false,
+        }
+    }
+
+    /// From now on, all answers are searched for secrets.
+    pub fn searching(self) -> Self {
+        Self {
+            searches: true,
+            ..self
+        }
     }
 
     pub async fn send(&mut self, call: Call) -> Answer {
-        self.0.ready().await.expect("the connection is still open");
+        self.sender
+            .ready()
+            .await
+            .expect("the connection is still open");
         let shown = format!("{} {}", call.method, call.path);
         // The one answer that shows a secret; whether to whom it may, is tested elsewhere.
         let whole = call.path.contains("view=full");
-        let answer = self.0.send_request(call.into_request()).await;
+        let answer = self.sender.send_request(call.into_request()).await;
         let answer = answer.unwrap_or_else(|error| panic!("{shown}: no answer: {error}"));
         let (head, body) = answer.into_parts();
         let body = body
@@ -159,7 +176,7 @@ impl Client {
             headers: head.headers,
             body,
         };
-        if !whole || answer.status != 200 {
+        if self.searches && !(whole && answer.status == 200) {
             secrets::assert_none(shown, &answer.everything());
         }
         answer

@@ -1,11 +1,13 @@
 //! HTTP as bytes, for what no client would send.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{sleep, timeout};
 
 use super::secrets;
 
@@ -13,7 +15,10 @@ use super::secrets;
 const STUCK: Duration = Duration::from_secs(60);
 
 /// One connection.
-pub struct Raw(TcpStream);
+pub struct Raw {
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+}
 
 /// The status of an answer, and all of it as text.
 #[derive(Debug)]
@@ -24,43 +29,42 @@ pub struct RawAnswer {
 
 impl Raw {
     pub async fn connect(address: SocketAddr) -> Self {
-        Self(TcpStream::connect(address).await.expect("it listens"))
+        let stream = TcpStream::connect(address).await.expect("it listens");
+        let (reader, writer) = stream.into_split();
+        Self { reader, writer }
     }
 
     /// Sends bytes; false if the other side does not take them any more.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        let sent = timeout(STUCK, self.0.write_all(bytes.as_ref())).await;
+        let sent = timeout(STUCK, self.writer.write_all(bytes.as_ref())).await;
         sent.expect("the other side takes bytes or closes").is_ok()
     }
 
     /// The next answer with its content; none if the connection ends before it is whole.
     pub async fn answer(&mut self) -> Option<RawAnswer> {
-        let mut bytes = Vec::new();
-        let head = loop {
-            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-                break end + 4;
+        answer(&mut self.reader).await
+    }
+
+    /// The same, while these bytes are sent once a second.
+    pub async fn answer_while_sending(&mut self, bytes: &str) -> Option<RawAnswer> {
+        let Self { reader, writer } = self;
+        let sending = async {
+            while writer.write_all(bytes.as_bytes()).await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
             }
-            bytes.push(self.byte().await?);
+            pending().await
         };
-        let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
-        let status = text.split(' ').nth(1)?.parse().ok()?;
-        let length = text
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "));
-        let length: usize = length.map_or(0, |length| length.trim().parse().expect("a number"));
-        for _ in 0..length {
-            bytes.push(self.byte().await?);
+        tokio::select! {
+            answer = answer(reader) => answer,
+            never = sending => never,
         }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        secrets::assert_none("an answer", &text);
-        Some(RawAnswer { status, text })
     }
 
     /// The status of the next answer, whose content is not looked at: `view=full` and `HEAD`.
     pub async fn status(&mut self) -> u16 {
         let mut line = Vec::new();
         while !line.ends_with(b"\n") {
-            line.push(self.byte().await.expect("an answer"));
+            line.push(byte(&mut self.reader).await.expect("an answer"));
         }
         let line = String::from_utf8(line).expect("text");
         let status = line.split(' ').nth(1).expect("a status");
@@ -69,13 +73,31 @@ impl Raw {
 
     /// Whether nothing more comes.
     pub async fn ends(&mut self) -> bool {
-        self.byte().await.is_none()
+        byte(&mut self.reader).await.is_none()
     }
+}
 
-    async fn byte(&mut self) -> Option<u8> {
-        let byte = timeout(STUCK, self.0.read_u8()).await;
-        byte.expect("the other side answers or closes").ok()
+async fn answer(reader: &mut OwnedReadHalf) -> Option<RawAnswer> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.push(byte(reader).await?);
     }
+    let head = String::from_utf8_lossy(&bytes).to_lowercase();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let mut lines = head.lines();
+    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.map_or(0, |length| length.trim().parse().expect("a number"));
+    for _ in 0..length {
+        bytes.push(byte(reader).await?);
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    secrets::assert_none("an answer", &text);
+    Some(RawAnswer { status, text })
+}
+
+async fn byte(reader: &mut OwnedReadHalf) -> Option<u8> {
+    let byte = timeout(STUCK, reader.read_u8()).await;
+    byte.expect("the other side answers or closes").ok()
 }
 
 /// The answer to these bytes, on a connection of their own; none if it is closed instead.

@@ -100,7 +100,7 @@ impl Service {
 
     /// A connection to it.
     pub async fn connect(&self) -> Client {
-        Client::connect(self.address).await
+        Client::connect(self.address).await.searching()
     }
 
     /// Sends one request on a connection of its own.
