@@ -42,11 +42,13 @@ check() {
     done
 }
 
-# Prints the path of a command of cargo's, which is built if it is not there.
+# Prints the path of a command of cargo's, which is built if it is not there: fast, rather than
+# to be fast.
 cargo_command() {
     local name=$1 version=$2 root=${CARGO_TARGET_DIR:-target}/tools
     if ! has "$name" && [ ! -x "$root/bin/$name" ]; then
-        cargo install --quiet --locked --root "$root" --version "$version" "$name" >&2
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+            cargo install --quiet --locked --root "$root" --version "$version" "$name" >&2
     fi
     command -v "$name" || echo "$root/bin/$name"
 }
