@@ -126,6 +126,8 @@ start_server() {
         value=${!name:-}
         [ -z "$value" ] || export "SPIN_VARIABLE_$name=$value"
     done
+    # What all tests run under: docs/security.md.
+    export SPIN_MAX_INSTANCE_MEMORY=${SPIN_MAX_INSTANCE_MEMORY:-268435456}
     # What it prints is about the server; stdout is for what the caller is told.
     if has_spin; then
         spin up --listen "127.0.0.1:$port" >&2 &

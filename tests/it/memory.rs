@@ -140,13 +140,13 @@ async fn batches_that_wait_for_each_other_do_not_open_the_circuit_breaker() {
     let address = proxy.address();
     let variables = [
         ("redis_address", address.as_str()),
-        ("redis_timeout_ms", "4000"),
+        ("redis_timeout_ms", "8000"),
     ];
     let mut cache = Cache::with(&redis, &variables).await;
     assert!(matches!(cache.lookup(&id(1)).await, Ok(LookupResult::Miss)));
-    proxy.set(Fault::Slow(Duration::from_millis(700)));
+    proxy.set(Fault::Slow(Duration::from_millis(1_400)));
     let ids: Vec<_> = (0..1_000).map(id).collect();
-    // Two at a time, 0.7 s each: the last have no time left, and the next finds Redis there.
+    // Two at a time, 1.4 s each: the last have no time left, and the next finds Redis there.
     for found in cache.get_many_at_once(8, &ids).await {
         assert!(found.unwrap().iter().all(Option::is_none));
     }

@@ -1,8 +1,10 @@
 //! Every way to a route without the token for it.
 
+use provider_connection_cache::http::problem::Kind;
 use provider_connection_cache::http::route::{Access, ROUTES};
 
 use super::*;
+use crate::http::assert_problem;
 use crate::support::client::Call;
 use crate::support::service::Service;
 
@@ -79,6 +81,14 @@ async fn every_route_with_every_method_and_every_token() {
                     answer.status
                 );
                 let commands = target.commands();
+                if method != "HEAD" {
+                    match answer.status {
+                        401 => assert_problem(&answer, Kind::Unauthorized),
+                        403 => assert_problem(&answer, Kind::Forbidden),
+                        405 => assert_problem(&answer, Kind::MethodNotAllowed),
+                        _ => {}
+                    }
+                }
                 if matches!(answer.status, 401 | 403) {
                     let challenge = answer.header("www-authenticate");
                     assert!(challenge.starts_with("Bearer realm="), "{challenge}");
