@@ -24,7 +24,7 @@ pub enum Grant {
 }
 
 /// The tokens that grant something. With none of them, nothing is granted to anybody.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tokens {
     read: Vec<Token>,
     write: Vec<Token>,

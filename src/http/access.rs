@@ -1,7 +1,5 @@
 //! Who may do what: bearer tokens (RFC 6750), denied unless configured and shown.
 
-use std::borrow::Cow;
-
 use super::command::Head;
 use super::problem::{Kind, Problem};
 use super::route::Access;
@@ -20,10 +18,11 @@ pub fn grant(tokens: &Result<Tokens, ConfigError>, head: &impl Head) -> Result<G
         Err(error) => return Err(Problem::new(Kind::NotConfigured, error.to_string())),
     };
     let Some(authorization) = head.header("authorization") else {
-        return Err(unauthorized("show a bearer token", ""));
+        return Err(challenge(Kind::Unauthorized, "show a bearer token", ""));
     };
     match tokens.grant(bearer(&authorization).unwrap_or_default()) {
-        Grant::Nothing => Err(unauthorized(
+        Grant::Nothing => Err(challenge(
+            Kind::Unauthorized,
             "the token is not a valid one",
             r#", error="invalid_token""#,
         )),
@@ -42,19 +41,16 @@ pub fn require(grant: Grant, access: Access) -> Result<(), Problem> {
         return Ok(());
     }
     Err(challenge(
-        Problem::new(Kind::Forbidden, "this needs the write token"),
+        Kind::Forbidden,
+        "this needs the write token",
         r#", error="insufficient_scope""#,
     ))
 }
 
-fn unauthorized(detail: impl Into<Cow<'static, str>>, parameters: &str) -> Problem {
-    challenge(Problem::new(Kind::Unauthorized, detail), parameters)
-}
-
-/// The problem with a challenge, whose parameters come after the realm (RFC 6750, section 3).
-fn challenge(problem: Problem, parameters: &str) -> Problem {
+/// A problem with a challenge, whose parameters come after the realm (RFC 6750, section 3).
+fn challenge(kind: Kind, detail: &'static str, parameters: &str) -> Problem {
     let challenge = format!(r#"Bearer realm="provider-connection-cache"{parameters}"#);
-    problem.with_header("www-authenticate", challenge)
+    Problem::new(kind, detail).with_header("www-authenticate", challenge)
 }
 
 /// The token of an `Authorization` header; the scheme's case does not matter (RFC 9110,
