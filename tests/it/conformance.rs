@@ -11,9 +11,9 @@ use provider_connection_cache::http::route::ROUTES;
 use serde_json::Value;
 
 use crate::support::client::Call;
-use crate::support::connection::{entry, id};
+use crate::support::connection::id;
 use crate::support::in_repository;
-use crate::support::raw::exchange;
+use crate::support::raw::{bearer, exchange, request};
 use crate::support::redis::Redis;
 use crate::support::secrets;
 use crate::support::service::{BASE, READ_TOKEN, Service, WRITE_TOKEN, path};
@@ -130,8 +130,7 @@ async fn by_hand(service: &Service) -> BTreeSet<Answered> {
     let mut seen = BTreeSet::new();
     let place = path(&id(1));
     let lookup = format!("{BASE}/lookup");
-    let put = service.put(&place, entry(&id(1)).to_string()).await;
-    assert_eq!(put.status, 204);
+    service.hold(&id(1)).await;
     let full = format!("{place}?view=full");
     for (name, method) in [("/{id}", "GET"), ("/{id}", "HEAD")] {
         let known = service.read(method, &place).await;
@@ -159,10 +158,9 @@ async fn by_hand(service: &Service) -> BTreeSet<Answered> {
     }
     for (name, method, place) in [("/{id}", "PUT", &place), ("/lookup", "POST", &lookup)] {
         let head = |length: &str| {
-            format!(
-                "{method} {place} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {WRITE_TOKEN}\
-                 \r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-            )
+            let token = bearer(WRITE_TOKEN);
+            let body = format!("content-type: application/json\r\ncontent-length: {length}\r\n");
+            request(method, place, &format!("{token}{body}"))
         };
         // One that is too large, and one that never comes.
         let (large, slow) = tokio::join!(

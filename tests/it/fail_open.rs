@@ -103,13 +103,7 @@ async fn both(address: &str, more: &[(&str, &str)]) -> (Service, Cache) {
 async fn with_redis_stopped_under_an_open_connection_and_again_when_it_is_back() {
     let mut redis = Redis::start(&[]);
     let (service, mut cache) = both(&redis.address(), &[]).await;
-    assert_eq!(
-        service
-            .put(&path(&id(1)), entry(&id(1)).to_string())
-            .await
-            .status,
-        204
-    );
+    service.hold(&id(1)).await;
     assert!(cache.exists(&id(1)).await.unwrap());
     redis.stop();
     reads_are_misses_and_writes_say_so(&service, &mut cache, "unavailable").await;
@@ -195,13 +189,7 @@ async fn a_value_of_another_type_is_corrupt_and_is_replaced_and_removed_like_any
     assert_eq!(cache.get(&id(1)).await.unwrap(), None);
     assert_eq!(cache.get_many(&[id(1)]).await.unwrap(), [None]);
     assert!(!cache.exists(&id(1)).await.unwrap());
-    assert_eq!(
-        service
-            .put(&path(&id(1)), entry(&id(1)).to_string())
-            .await
-            .status,
-        204
-    );
+    service.hold(&id(1)).await;
     assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
     assert!(cache.delete(&id(1)).await.unwrap());
     assert_nothing_trapped(&service.log());

@@ -14,7 +14,7 @@ use crate::support::assert_nothing_trapped;
 use crate::support::client::Answer;
 use crate::support::connection::{entry, id};
 use crate::support::monitor::Monitor;
-use crate::support::raw::{RawAnswer, exchange};
+use crate::support::raw::{RawAnswer, bearer, exchange, request};
 use crate::support::redis::Redis;
 use crate::support::service::{BASE, READ_TOKEN, Service, WRITE_TOKEN, path};
 
@@ -36,15 +36,8 @@ impl Target {
             monitor,
             service,
         };
-        target.put_back().await;
+        target.service.hold(&id(1)).await;
         target
-    }
-
-    /// Stores connection 1 as it was at first.
-    async fn put_back(&self) {
-        let entry = entry(&id(1)).to_string();
-        let put = self.service.put(&path(&id(1)), entry).await;
-        assert_eq!(put.status, 204);
     }
 
     /// The commands that reached Redis since the last time, checked.
@@ -88,21 +81,10 @@ impl Target {
         assert_nothing_trapped(&self.service.log());
     }
 
-    /// The answer to a request in bytes, of which `{read}` and `{write}` stand for a header
-    /// with that token.
+    /// The answer to a request in bytes.
     async fn exchange(&self, request: impl Into<Vec<u8>>) -> Option<RawAnswer> {
         exchange(self.service.address(), request.into()).await
     }
-}
-
-/// The bytes of a request, with more headers as they are.
-fn request(method: &str, target: &str, headers: &str) -> String {
-    format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n")
-}
-
-/// The header that shows a token.
-fn bearer(token: &str) -> String {
-    format!("authorization: Bearer {token}\r\n")
 }
 
 /// The status of an answer that must be there.

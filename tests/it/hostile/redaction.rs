@@ -49,13 +49,7 @@ async fn no_answer_error_or_log_line_shows_a_secret() {
     let login = [("redis_password", PASSWORD)];
     let service = Service::with(&redis, &login).await;
     let mut cache = Cache::with(&redis, &login).await;
-    assert_eq!(
-        service
-            .put(&path(&id(1)), entry(&id(1)).to_string())
-            .await
-            .status,
-        204
-    );
+    service.hold(&id(1)).await;
     // The mark is there to be found: the one answer with a secret in it.
     let full = format!("{}?view=full", path(&id(1)));
     assert!(service.write("GET", &full).await.text().contains(MARK));

@@ -28,13 +28,7 @@ pub fn assert_problem(answer: &Answer, kind: Kind) {
 /// A service that holds connection 1.
 async fn service() -> Service {
     let service = Service::over(Redis::shared()).await;
-    assert_eq!(
-        service
-            .put(&path(&id(1)), entry(&id(1)).to_string())
-            .await
-            .status,
-        204
-    );
+    service.hold(&id(1)).await;
     service
 }
 

@@ -107,3 +107,13 @@ pub async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Option<
     let _taken = raw.send(request).await;
     raw.answer().await
 }
+
+/// The bytes of a request, with more headers as they are.
+pub fn request(method: &str, target: &str, headers: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n")
+}
+
+/// The header that shows a token.
+pub fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
+}

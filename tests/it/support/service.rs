@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::client::{Answer, Call, Client};
+use super::connection::entry;
 use super::redis::{Redis, unique_prefix};
 use super::{Variables, in_repository, options, secrets, spin_component, variables};
 
@@ -122,6 +123,12 @@ impl Service {
     pub async fn put(&self, path: &str, entry: impl AsRef<[u8]>) -> Answer {
         self.send(Call::new("PUT", path).bearer(WRITE_TOKEN).json(entry))
             .await
+    }
+
+    /// Stores a connection as `entry` has it.
+    pub async fn hold(&self, id: &str) {
+        let put = self.put(&path(id), entry(id).to_string()).await;
+        assert_eq!(put.status, 204);
     }
 
     /// `POST`s a lookup.
