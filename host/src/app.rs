@@ -21,6 +21,7 @@ use crate::{
     limits::Limits,
     log::LogSink,
     manifest::Manifest,
+    outbound_http::OutboundHttp,
     redis::Redis,
     route::Route,
     runtime::Runtime,
@@ -155,7 +156,9 @@ impl App {
             max_instance_memory: self.max_instance_memory,
             peak: Arc::clone(&self.peak_memory),
         };
-        let state = HostState::new(redis, Arc::clone(&self.variables), &self.log, limits);
+        let outbound_http = OutboundHttp::new(Arc::clone(&self.allowed_hosts));
+        let variables = Arc::clone(&self.variables);
+        let state = HostState::new(redis, outbound_http, variables, &self.log, limits);
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.limits);
         // Never, for practical purposes: the engine checks epochs, but none ever ends.

@@ -10,6 +10,7 @@ mod bindings;
 mod limits;
 mod log;
 mod manifest;
+mod outbound_http;
 mod redis;
 mod request;
 mod route;

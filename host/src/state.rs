@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     bindings::spin,
     limits::Limits,
     log::{LogSink, LogStream},
+    outbound_http::OutboundHttp,
     redis::Redis,
     variables::Variables,
 };
@@ -22,7 +20,7 @@ use crate::{
 pub struct HostState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    outbound_http: NoOutboundHttp,
+    outbound_http: OutboundHttp,
     table: ResourceTable,
     redis: Redis,
     variables: Arc<Variables>,
@@ -32,6 +30,7 @@ pub struct HostState {
 impl HostState {
     pub(crate) fn new(
         redis: Redis,
+        outbound_http: OutboundHttp,
         variables: Arc<Variables>,
         log: &LogSink,
         limits: Limits,
@@ -42,7 +41,7 @@ impl HostState {
                 .stderr(LogStream::new(log.clone()))
                 .build(),
             http: WasiHttpCtx::new(),
-            outbound_http: NoOutboundHttp,
+            outbound_http,
             table: ResourceTable::new(),
             redis,
             variables,
@@ -78,22 +77,5 @@ impl WasiHttpView for HostState {
             table: &mut self.table,
             hooks: &mut self.outbound_http,
         }
-    }
-}
-
-/// Refuses every request a component sends, as Spin does for hosts that are not allowed.
-struct NoOutboundHttp;
-
-type Sent = (Response<WasiBody>, Transmission);
-type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
-
-impl WasiHttpHooks for NoOutboundHttp {
-    fn send_request(
-        &mut self,
-        _: Request<WasiBody>,
-        _: Option<RequestOptions>,
-        _: Transmission,
-    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
-        Box::new(async { Err(Error::HttpRequestDenied) })
     }
 }
