@@ -1,6 +1,11 @@
 //! The operations of the cache, over Redis. Reads fail open, writes tell the truth.
 
+mod held;
+mod keys;
+mod lookup;
+mod marker;
 mod near;
+mod read_through;
 mod written;
 
 use std::rc::Rc;
@@ -8,66 +13,20 @@ use std::time::Duration;
 
 use spin_sdk::wasip3::clocks::{monotonic_clock, system_clock};
 
+pub use self::lookup::{Absence, Entry, Forward, Lookup, Outcome};
+
+use self::held::Held;
+use self::keys::Names;
 use self::near::NearCache;
+use self::read_through::ReadThrough;
 use self::written::Written;
 use crate::config::{CacheConfig, ConfigError, Ttl};
 use crate::connection::{Id, Invalid, ProviderConnection, Summary};
 use crate::deadline::Timer;
-use crate::entry::{self, Corrupt};
+use crate::entry;
 use crate::flight::Flights;
-use crate::log;
-use crate::redis::{Failure, Read, Redis, Stored};
+use crate::redis::{Companions, Failure, Read, Redis};
 use crate::timestamp::Timestamp;
-
-/// What a read found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup<T> {
-    /// It is cached.
-    Hit(T),
-    /// It is not cached.
-    Miss,
-    /// What is stored is not it.
-    Corrupt(Corrupt),
-    /// Redis did not say.
-    Unavailable(Failure),
-}
-
-impl<T> Lookup<T> {
-    /// What was found, if anything: every reason for nothing is the same.
-    pub fn hit(self) -> Option<T> {
-        match self {
-            Self::Hit(found) => Some(found),
-            Self::Miss | Self::Corrupt(_) | Self::Unavailable(_) => None,
-        }
-    }
-
-    /// The same if what was found is wanted; otherwise it is not there.
-    pub fn filter(self, wanted: impl FnOnce(&T) -> bool) -> Self {
-        match self {
-            Self::Hit(found) if !wanted(&found) => Self::Miss,
-            lookup => lookup,
-        }
-    }
-
-    /// The same with `f` done to what was found.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Lookup<U> {
-        match self {
-            Self::Hit(found) => Lookup::Hit(f(found)),
-            Self::Miss => Lookup::Miss,
-            Self::Corrupt(corrupt) => Lookup::Corrupt(corrupt),
-            Self::Unavailable(failure) => Lookup::Unavailable(failure),
-        }
-    }
-}
-
-/// A connection and the rest of its lifetime in the cache.
-#[derive(Clone)]
-pub struct Entry {
-    /// The connection.
-    pub connection: ProviderConnection,
-    /// The rest of its lifetime; none if it has no end, or if it was not asked for.
-    pub remaining: Option<Duration>,
-}
 
 /// A summary, and where it comes from.
 pub struct Summarized {
@@ -104,43 +63,47 @@ impl<T> Batch<T> {
 
 /// The cache of provider connections.
 pub struct Cache {
-    redis: Result<Redis, Failure>,
-    key_prefix: String,
+    redis: Result<Rc<Redis>, Failure>,
+    names: Names,
     default_ttl: Ttl,
     near: Option<NearCache>,
     /// The reads in flight, by connection, and by whether its lifetime is read too.
     reads: Flights<(Id, bool), Lookup<Rc<Entry>>>,
     /// What this instance wrote. The replica may not know of it yet.
     written: Option<Written>,
+    /// The origin, which is asked for what is not cached.
+    read_through: Option<Rc<ReadThrough>>,
 }
 
 impl Cache {
     /// The cache of this configuration. With a wrong one it works as if Redis were away.
     pub fn new(config: Result<CacheConfig, ConfigError>, timer: &Rc<Timer>) -> Self {
-        let off = Self {
-            redis: Err(Failure::Unexpected),
-            key_prefix: String::new(),
+        let off = |failure| Self {
+            redis: Err(failure),
+            names: Names::new(""),
             default_ttl: Ttl::DEFAULT,
             near: None,
             reads: Flights::default(),
             written: None,
+            read_through: None,
         };
-        match config {
-            Ok(config) => Self {
-                redis: Ok(Redis::new(&config, Rc::clone(timer))),
-                key_prefix: match config.key_prefix.as_str() {
-                    "" => String::new(),
-                    prefix => format!("{prefix}:"),
-                },
-                default_ttl: config.default_ttl,
-                near: config.near_cache.as_ref().map(NearCache::new),
-                written: config.replica.map(|_| Written::new()),
-                ..off
-            },
-            Err(error) => Self {
-                redis: Err(Failure::Misconfigured(error)),
-                ..off
-            },
+        let mut config = match config {
+            Ok(config) => config,
+            Err(error) => return off(Failure::Misconfigured(error)),
+        };
+        let redis = Rc::new(Redis::new(&config, Rc::clone(timer)));
+        let read_through = config.read_through.take().map(|read_through| {
+            let (redis, timer) = (Rc::clone(&redis), Rc::clone(timer));
+            ReadThrough::new(&config, read_through, redis, timer)
+        });
+        Self {
+            redis: Ok(redis),
+            names: Names::new(&config.key_prefix),
+            default_ttl: config.default_ttl,
+            near: config.near_cache.as_ref().map(NearCache::new),
+            reads: Flights::default(),
+            written: config.replica.map(|_| Written::new()),
+            read_through,
         }
     }
 
@@ -188,7 +151,7 @@ impl Cache {
         let far = far.filter_map(|(id, found)| found.is_none().then_some(*id));
         let read = self.read_many(&far.collect::<Vec<_>>(), summarized).await;
         let mut read = read.into_iter();
-        let mut from_redis = || read.next().unwrap_or(Lookup::Miss);
+        let mut from_redis = || read.next().unwrap_or(Lookup::Absent(Absence::Miss));
         found
             .drain(..)
             .map(|near| near.map_or_else(&mut from_redis, Lookup::Hit))
@@ -204,9 +167,14 @@ impl Cache {
         let id = connection.fields().id;
         let ttl = ttl.unwrap_or(self.default_ttl);
         let ids = [id];
-        let _written = self.write(&ids);
+        let (_written, companions) = (self.write(&ids), self.companions(&ids, ttl));
         self.redis()?
-            .set(&self.key(id), entry::encode(connection), ttl)
+            .set(
+                &self.names.entry(id),
+                entry::encode(connection),
+                ttl,
+                &companions,
+            )
             .await
     }
 
@@ -220,8 +188,11 @@ impl Cache {
         let values = connections.0.into_iter().map(|one| entry::encode(&one));
         let values = values.collect();
         let ttl = ttl.unwrap_or(self.default_ttl);
-        let _written = self.write(&ids);
-        self.redis()?.set_many(&self.keys(&ids), values, ttl).await
+        let (_written, companions) = (self.write(&ids), self.companions(&ids, ttl));
+        let keys = self.names.entries(&ids);
+        self.redis()?
+            .set_many(&keys, values, ttl, &companions)
+            .await
     }
 
     /// Removes the connection. True if it was there.
@@ -231,8 +202,18 @@ impl Cache {
 
     /// Removes the connections. How many of them were there.
     pub async fn delete_many(&self, ids: &Batch<Id>) -> Result<u32, Failure> {
-        let _written = self.write(&ids.0);
-        self.redis()?.delete(&self.keys(&ids.0)).await
+        let (_written, companions) = (self.write(&ids.0), self.companions(&ids.0, Ttl::DEFAULT));
+        let keys = self.names.entries(&ids.0);
+        match &self.read_through {
+            None => self.redis()?.delete(&keys).await,
+            // Word of the origin may be there, which is no entry.
+            Some(_) => {
+                let redis = self.redis()?;
+                redis
+                    .delete_entries(&keys, &companions, marker::PREFIX)
+                    .await
+            }
+        }
     }
 
     /// How long Redis took to answer just now.
@@ -244,19 +225,48 @@ impl Cache {
         ))
     }
 
-    /// What Redis holds of a connection. Those who ask at the same time share the answer.
+    /// What Redis holds of a connection, or else what the origin says. Those who ask at the same
+    /// time share the answer.
     async fn read(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
-        let read = async {
-            let begun = self.near.as_ref().map(NearCache::begin);
-            let found = match self.redis() {
-                Ok(redis) => redis.get(&self.key(id), self.how(&[id], lifetime)).await,
-                Err(failure) => Err(failure),
-            };
-            let found = decode(id, found);
-            self.keep(begun, &found);
-            found.map(Rc::new)
+        let found = self.share(id, lifetime).await;
+        if found.is_too_old_to_share() {
+            // What is shared now was asked for after this caller had come.
+            return self.share(id, lifetime).await;
+        }
+        found
+    }
+
+    async fn share(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
+        let read = self.read_alone(id, lifetime);
+        match self.reads.share((id, lifetime), read).await {
+            (found, false) => found,
+            (found, true) => found.collapsed(),
+        }
+    }
+
+    async fn read_alone(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
+        let begun = self.near.as_ref().map(NearCache::begin);
+        let held = self.look(id, lifetime).await;
+        let found = match &self.read_through {
+            Some(read_through) => read_through.read(id, held).await,
+            None => held.lookup(),
         };
-        self.reads.share((id, lifetime), read).await
+        self.keep(begun, &found);
+        found
+    }
+
+    async fn look(&self, id: Id, lifetime: bool) -> Held {
+        let refreshes = self.read_through.as_ref().filter(|one| one.refreshes());
+        let fresh = refreshes.map(|_| self.names.fresh(id));
+        let how = Read {
+            fresh: fresh.as_deref(),
+            ..self.how(&[id], lifetime)
+        };
+        let found = match self.redis() {
+            Ok(redis) => redis.get(&self.names.entry(id), how).await,
+            Err(failure) => Err(failure),
+        };
+        Held::decode(id, found)
     }
 
     /// What Redis holds of each of these connections. Of each, `part` is kept as soon as it
@@ -269,36 +279,45 @@ impl Cache {
         let begun = self.near.as_ref().map(NearCache::begin);
         let how = self.how(ids, self.near.is_some());
         let found = match self.redis() {
-            Ok(redis) => redis.get_many(&self.keys(ids), how).await,
+            Ok(redis) => redis.get_many(&self.names.entries(ids), how).await,
             Err(failure) => Err(failure),
         };
         match found {
             Ok((all, _room)) => {
                 let decoded = ids.iter().zip(all).map(|(id, stored)| {
-                    let found = decode(*id, Ok(stored));
+                    let found = Held::decode(*id, Ok(stored)).lookup();
                     self.keep(begun, &found);
-                    found.map(|entry| part(entry.connection))
+                    found.map(|entry| part(Rc::unwrap_or_clone(entry).connection))
                 });
                 decoded.collect()
             }
             Err(failure) => {
-                let unavailable = |_| Lookup::Unavailable(failure.clone());
+                let unavailable = |_| Lookup::Absent(Absence::Unavailable(failure.clone()));
                 ids.iter().map(unavailable).collect()
             }
         }
     }
 
-    fn how(&self, ids: &[Id], lifetime: bool) -> Read {
+    fn how(&self, ids: &[Id], lifetime: bool) -> Read<'static> {
         let written = self.written.as_ref();
         Read {
             lifetime,
+            fresh: None,
             replica: !written.is_some_and(|written| ids.iter().any(|id| written.contains(*id))),
         }
     }
 
-    /// Keeps what was read in the near cache, if there is one.
-    fn keep(&self, begun: Option<near::Begun>, found: &Lookup<Entry>) {
-        if let (Some(near), Some(begun), Lookup::Hit(entry)) = (&self.near, begun, found) {
+    /// Keeps what was read in the near cache, if there is one, unless it is not stored.
+    fn keep(&self, begun: Option<near::Begun>, found: &Lookup<Rc<Entry>>) {
+        let entry = match found {
+            Lookup::Hit(entry) => entry,
+            Lookup::Forwarded(forward) => match &forward.outcome {
+                Outcome::Stored(entry) => entry,
+                _ => return,
+            },
+            Lookup::Absent(_) | Lookup::NotFound => return,
+        };
+        if let (Some(near), Some(begun)) = (&self.near, begun) {
             let summary = entry.connection.clone().summarize(now());
             near.keep(begun, &summary, entry.remaining);
         }
@@ -310,15 +329,18 @@ impl Cache {
     }
 
     fn redis(&self) -> Result<&Redis, Failure> {
-        self.redis.as_ref().map_err(Failure::clone)
+        self.redis.as_deref().map_err(Failure::clone)
     }
 
-    fn key(&self, id: Id) -> String {
-        format!("{}provider:conn:{id}", self.key_prefix)
+    /// The keys beside these entries, which a write with this lifetime concerns too.
+    fn companions(&self, ids: &[Id], ttl: Ttl) -> Companions {
+        let read_through = self.read_through.as_ref();
+        read_through.map_or_else(Companions::default, |one| one.companions(ids, ttl))
     }
 
-    fn keys(&self, ids: &[Id]) -> Vec<String> {
-        ids.iter().map(|id| self.key(*id)).collect()
+    /// Whether the origin is asked for what is not cached.
+    pub fn reads_through(&self) -> bool {
+        self.read_through.is_some()
     }
 }
 
@@ -332,6 +354,9 @@ struct Write<'a> {
 impl Drop for Write<'_> {
     fn drop(&mut self) {
         self.cache.reads.forget(|(id, _)| self.ids.contains(&id));
+        if let Some(read_through) = &self.cache.read_through {
+            read_through.forget(self.ids);
+        }
         for id in self.ids {
             if let Some(near) = &self.cache.near {
                 near.forget(*id);
@@ -348,26 +373,6 @@ impl Drop for Write<'_> {
 pub fn now() -> Timestamp {
     let now = system_clock::now();
     Timestamp::from_parts(now.seconds, now.nanoseconds).unwrap_or(Timestamp::MAX)
-}
-
-/// Reads what Redis found under the key of `id`.
-fn decode(id: Id, found: Result<Option<Stored>, Failure>) -> Lookup<Entry> {
-    let corrupt = match found {
-        Ok(Some(stored)) => match entry::decode_stored(id, &stored.value) {
-            Ok(connection) => {
-                return Lookup::Hit(Entry {
-                    connection,
-                    remaining: stored.remaining,
-                });
-            }
-            Err(corrupt) => corrupt,
-        },
-        Ok(None) => return Lookup::Miss,
-        Err(Failure::WrongType) => Corrupt::NotAString,
-        Err(failure) => return Lookup::Unavailable(failure),
-    };
-    log::line(&format!("corrupt entry {id}: {corrupt}"));
-    Lookup::Corrupt(corrupt)
 }
 
 fn summarized(connection: ProviderConnection) -> Summarized {

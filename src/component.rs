@@ -1,7 +1,7 @@
 //! The WIT export `provider:connection-cache/cache`: arguments in, parsed; what the cache
 //! found out, as WIT types.
 
-use crate::cache::{Batch, Lookup};
+use crate::cache::{Absence, Batch, Entry, Forward, Lookup, Outcome};
 use crate::config::{MAX_TTL_SECONDS, Ttl};
 use crate::connection::{
     Alias, CredentialType, Credentials, EncryptedData, Fields, Id, Invalid, ProviderConnection,
@@ -94,13 +94,45 @@ impl Guest for Component {
         let id = Id::parse("id", &id)?;
         let found = Instance::get().await.cache.lookup(id).await;
         Ok(match found {
-            Lookup::Hit(entry) => wit::LookupResult::Hit(wit::Entry {
-                connection: entry.connection.into(),
-                ttl_seconds: entry.remaining.map(|remaining| remaining.as_secs()),
-            }),
-            Lookup::Miss => wit::LookupResult::Miss,
-            Lookup::Corrupt(corrupt) => wit::LookupResult::Corrupt(corrupt.to_string()),
-            Lookup::Unavailable(failure) => wit::LookupResult::Unavailable(failure.to_string()),
+            Lookup::Absent(absence) => absence.into(),
+            Lookup::Forwarded(Forward {
+                because,
+                outcome: Outcome::Failed(_),
+                ..
+            }) => because.into(),
+            found => match found.hit() {
+                Some(entry) => wit::LookupResult::Hit(entry.into()),
+                None => wit::LookupResult::Miss,
+            },
+        })
+    }
+
+    async fn lookup_sourced(id: String) -> Result<wit::SourcedLookupResult, wit::Error> {
+        let id = Id::parse("id", &id)?;
+        let found = Instance::get().await.cache.lookup(id).await;
+        let hit = |entry: Entry, source| {
+            let entry = entry.into();
+            wit::SourcedLookupResult::Hit(wit::SourcedEntry { entry, source })
+        };
+        let forwarded = |outcome| match outcome {
+            Outcome::Stored(entry) | Outcome::Passed(entry) => hit(entry, wit::Source::Origin),
+            Outcome::Stale(entry, _) => hit(entry, wit::Source::Stale),
+            Outcome::NotFound => wit::SourcedLookupResult::NotFound(wit::Source::Origin),
+            Outcome::Failed(failure) => {
+                wit::SourcedLookupResult::OriginFailed(format!("the origin: {failure}"))
+            }
+        };
+        Ok(match found {
+            Lookup::Hit(entry) => hit(entry, wit::Source::Cache),
+            Lookup::NotFound => wit::SourcedLookupResult::NotFound(wit::Source::Cache),
+            Lookup::Forwarded(forward) => forwarded(forward.outcome),
+            Lookup::Absent(Absence::Miss) => wit::SourcedLookupResult::Miss,
+            Lookup::Absent(Absence::Corrupt(corrupt)) => {
+                wit::SourcedLookupResult::Corrupt(corrupt.to_string())
+            }
+            Lookup::Absent(Absence::Unavailable(failure)) => {
+                wit::SourcedLookupResult::Unavailable(failure.to_string())
+            }
         })
     }
 
@@ -286,6 +318,25 @@ impl From<ProviderConnection> for wit::ProviderConnection {
             last_sync_at: fields.last_sync_at.map(Into::into),
             created_at: fields.created_at.into(),
             updated_at: fields.updated_at.into(),
+        }
+    }
+}
+
+impl From<Entry> for wit::Entry {
+    fn from(entry: Entry) -> Self {
+        Self {
+            connection: entry.connection.into(),
+            ttl_seconds: entry.remaining.map(|remaining| remaining.as_secs()),
+        }
+    }
+}
+
+impl From<Absence> for wit::LookupResult {
+    fn from(absence: Absence) -> Self {
+        match absence {
+            Absence::Miss => Self::Miss,
+            Absence::Corrupt(corrupt) => Self::Corrupt(corrupt.to_string()),
+            Absence::Unavailable(failure) => Self::Unavailable(failure.to_string()),
         }
     }
 }

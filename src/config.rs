@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use crate::origin::Url;
+
 /// The longest lifetime of an entry: 30 days, in seconds.
 pub const MAX_TTL_SECONDS: u32 = 2_592_000;
 
@@ -42,6 +44,11 @@ impl Ttl {
     pub fn seconds(self) -> u32 {
         self.0.get()
     }
+
+    /// The same as a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.seconds().into())
+    }
 }
 
 /// A password: text that is not empty, and that `{:?}` does not show.
@@ -79,20 +86,28 @@ impl Address {
             .strip_prefix("redis://")
             .or_else(|| text.strip_prefix("rediss://"))?;
         let (host, port) = rest.rsplit_once(':')?;
-        let is_host = match host.strip_prefix('[') {
-            Some(v6) => v6
-                .strip_suffix(']')
-                .is_some_and(|v6| consists_of(v6, b":.")),
-            None => consists_of(host, b"-._"),
-        };
-        let is_port = consists_of(port, b"") && port.parse::<NonZeroU16>().is_ok();
-        (is_host && is_port).then(|| Self(text.to_owned()))
+        (is_host(host) && is_port(port)).then(|| Self(text.to_owned()))
     }
 
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether the text is a host: a name, an IPv4 address, or an IPv6 address in brackets.
+pub fn is_host(text: &str) -> bool {
+    match text.strip_prefix('[') {
+        Some(v6) => v6
+            .strip_suffix(']')
+            .is_some_and(|v6| consists_of(v6, b":.")),
+        None => consists_of(text, b"-._"),
+    }
+}
+
+/// Whether the text is a port: 1 to 65535.
+pub fn is_port(text: &str) -> bool {
+    consists_of(text, b"") && text.parse::<NonZeroU16>().is_ok()
 }
 
 /// Whether the text is not empty, and all letters, digits and these.
@@ -131,6 +146,62 @@ pub struct CacheConfig {
     pub default_ttl: Ttl,
     /// The near cache; none if it is off.
     pub near_cache: Option<NearCacheConfig>,
+    /// The origin to read through to; none if a miss is the caller's affair.
+    pub read_through: Option<ReadThroughConfig>,
+}
+
+/// How to read through to the origin.
+#[derive(Clone, Debug)]
+pub struct ReadThroughConfig {
+    /// Where the origin has a connection.
+    pub url: Url,
+    /// What is shown to the origin.
+    pub token: Option<Secret>,
+    /// How long it may take to answer.
+    pub timeout: Duration,
+    /// How long it is remembered that there is no such connection; none if it is not.
+    pub negative_ttl: Option<Ttl>,
+    /// The share of its lifetime after which an entry is refreshed; none if it never is.
+    pub refresh_ahead: Option<Share>,
+    /// For how long after its lifetime an entry answers while the origin fails; none if it does
+    /// not.
+    pub stale_if_error: Option<Ttl>,
+    /// By up to which share a lifetime is cut short at random.
+    pub ttl_jitter: Share,
+}
+
+/// A share of something, from 0 to 1, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(u16);
+
+impl Share {
+    /// The whole of it.
+    pub const WHOLE: Self = Self(1_000);
+
+    /// Reads a decimal number of at most three places, such as `0.8`.
+    fn parse(text: &str) -> Option<Self> {
+        let (whole, places) = text.split_once('.').unwrap_or((text, "0"));
+        let whole = match whole {
+            "0" => 0,
+            "1" => 1,
+            _ => return None,
+        };
+        if !matches!(places.len(), 1..=3) {
+            return None;
+        }
+        let mut places = places.bytes();
+        let thousandths = (0..3).try_fold(whole, |number, _| match places.next() {
+            Some(digit @ b'0'..=b'9') => Some(10 * number + u16::from(digit - b'0')),
+            Some(_) => None,
+            None => Some(10 * number),
+        });
+        thousandths.map(Self).filter(|share| *share <= Self::WHOLE)
+    }
+
+    /// This share of a duration.
+    pub fn of(self, whole: Duration) -> Duration {
+        whole * u32::from(self.0) / 1_000
+    }
 }
 
 /// How the near cache is bounded.
@@ -156,6 +227,13 @@ pub enum Variable {
     RedisTimeoutMs,
     NearCacheTtlMs,
     NearCacheEntries,
+    OriginUrl,
+    OriginToken,
+    OriginTimeoutMs,
+    NegativeTtl,
+    RefreshAhead,
+    StaleIfError,
+    TtlJitter,
     #[cfg(feature = "http")]
     ReadToken,
     #[cfg(feature = "http")]
@@ -175,6 +253,13 @@ pub const NAMES: &[&str] = &[
     "redis_timeout_ms",
     "near_cache_ttl_ms",
     "near_cache_entries",
+    "origin_url",
+    "origin_token",
+    "origin_timeout_ms",
+    "negative_ttl",
+    "refresh_ahead",
+    "stale_if_error",
+    "ttl_jitter",
     #[cfg(feature = "http")]
     "read_token",
     #[cfg(feature = "http")]
@@ -236,6 +321,64 @@ impl Variables {
                 number.ok_or(ConfigError { variable, rule })
             }
         }
+    }
+}
+
+impl Variables {
+    /// A number of seconds that may be an entry's lifetime; none at 0.
+    fn seconds(&self, variable: Variable, default: u32) -> Result<Option<Ttl>, ConfigError> {
+        let rule = "a whole number of seconds from 0 (off) to 2592000";
+        let seconds = self.number(variable, default, 0..=MAX_TTL_SECONDS, rule)?;
+        Ok(Ttl::from_seconds(seconds))
+    }
+
+    fn share(&self, variable: Variable, default: Share) -> Result<Share, ConfigError> {
+        match self.get(variable) {
+            "" => Ok(default),
+            text => Share::parse(text).ok_or(ConfigError {
+                variable,
+                rule: "a share from 0 to 1, such as 0.8, of at most three places",
+            }),
+        }
+    }
+
+    fn read_through(&self) -> Result<Option<ReadThroughConfig>, ConfigError> {
+        let token = Secret::new(self.get(Variable::OriginToken));
+        if let Some(token) = &token
+            && !token.expose().bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(ConfigError {
+                variable: Variable::OriginToken,
+                rule: "visible ASCII characters",
+            });
+        }
+        let timeout_ms = self.number(
+            Variable::OriginTimeoutMs,
+            2_000,
+            1..=60_000,
+            "a whole number of milliseconds from 1 to 60000",
+        )?;
+        let url = match self.get(Variable::OriginUrl) {
+            "" => None,
+            text => Some(Url::parse(text).ok_or(ConfigError {
+                variable: Variable::OriginUrl,
+                rule: Url::RULE,
+            })?),
+        };
+        let refresh_ahead = self.share(Variable::RefreshAhead, Share(800))?;
+        let negative_ttl = self.seconds(Variable::NegativeTtl, 5)?;
+        let stale_if_error = self.seconds(Variable::StaleIfError, 0)?;
+        let ttl_jitter = self.share(Variable::TtlJitter, Share(100))?;
+        // All of them are checked, whether there is an origin or not.
+        Ok(url.map(|url| ReadThroughConfig {
+            url,
+            token,
+            timeout: Duration::from_millis(timeout_ms.into()),
+            negative_ttl,
+            refresh_ahead: (refresh_ahead < Share::WHOLE).then_some(refresh_ahead),
+            stale_if_error,
+            ttl_jitter,
+        }))
     }
 }
 
@@ -307,6 +450,7 @@ impl TryFrom<&Variables> for CacheConfig {
                     ttl: Duration::from_millis(near_cache_ttl_ms.into()),
                     entries,
                 }),
+            read_through: variables.read_through()?,
         })
     }
 }
@@ -345,6 +489,58 @@ mod tests {
         assert_eq!(config.default_ttl.seconds(), 300);
         assert_eq!(config.key_prefix, "");
         assert_eq!(config.near_cache, None);
+        assert!(config.read_through.is_none());
+    }
+
+    #[test]
+    fn reading_through_is_on_when_there_is_an_origin() {
+        let url = (Variable::OriginUrl, "http://origin/{id}");
+        let read = |values: &[(Variable, &str)]| {
+            let config = CacheConfig::try_from(&with(values)).expect("it is valid");
+            config.read_through
+        };
+        let config = read(&[url]).expect("it is on");
+        assert_eq!(config.url, Url::parse(url.1).expect("a URL"));
+        assert_eq!(config.token, None);
+        assert_eq!(config.timeout, Duration::from_millis(2_000));
+        assert_eq!(config.negative_ttl.map(Ttl::seconds), Some(5));
+        assert_eq!(config.refresh_ahead, Some(Share(800)));
+        assert_eq!(config.stale_if_error, None);
+        assert_eq!(config.ttl_jitter, Share(100));
+        let config = read(&[
+            url,
+            (Variable::NegativeTtl, "0"),
+            (Variable::RefreshAhead, "1"),
+            (Variable::StaleIfError, "3600"),
+            (Variable::TtlJitter, "0"),
+        ]);
+        let config = config.expect("it is on");
+        assert_eq!((config.negative_ttl, config.refresh_ahead), (None, None));
+        assert_eq!(config.stale_if_error.map(Ttl::seconds), Some(3_600));
+        assert_eq!(config.ttl_jitter, Share(0));
+        assert!(read(&[(Variable::OriginToken, "token")]).is_none());
+    }
+
+    #[test]
+    fn a_share_is_read_to_the_thousandth() {
+        let second = Duration::from_secs(1);
+        for (text, millis) in [
+            ("0", 0),
+            ("0.0", 0),
+            ("0.8", 800),
+            ("0.25", 250),
+            ("0.125", 125),
+            ("1", 1_000),
+            ("1.000", 1_000),
+        ] {
+            let share = Share::parse(text).expect(text);
+            assert_eq!(share.of(second), Duration::from_millis(millis));
+        }
+        for text in [
+            "", ".5", "0.", "0.1234", "1.1", "2", "-0.5", "0.+1", "0,5", "80%", "00.5",
+        ] {
+            assert_eq!(Share::parse(text), None, "{text}");
+        }
     }
 
     #[test]
@@ -399,6 +595,8 @@ mod tests {
         let config = CacheConfig::try_from(&with(&[
             (Variable::RedisUsername, "edge"),
             (Variable::RedisPassword, "p-secret"),
+            (Variable::OriginUrl, "http://origin/{id}"),
+            (Variable::OriginToken, "t-secret"),
         ]));
         let config = config.expect("it is valid");
         let login = config.login.clone().expect("there is one");
@@ -422,6 +620,16 @@ mod tests {
             (Variable::NearCacheTtlMs, "3600001"),
             (Variable::NearCacheEntries, "0"),
             (Variable::NearCacheEntries, "100001"),
+            (Variable::OriginUrl, "http://origin/"),
+            (Variable::OriginToken, "to ken"),
+            (Variable::OriginToken, "token\r\nx: y"),
+            (Variable::OriginTimeoutMs, "0"),
+            (Variable::OriginTimeoutMs, "60001"),
+            (Variable::NegativeTtl, "-1"),
+            (Variable::NegativeTtl, "2592001"),
+            (Variable::RefreshAhead, "1.1"),
+            (Variable::StaleIfError, "2592001"),
+            (Variable::TtlJitter, "10%"),
         ] {
             let error = CacheConfig::try_from(&with(&[(variable, value)]));
             let error = error.expect_err("the value is wrong");

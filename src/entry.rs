@@ -52,7 +52,7 @@ pub fn encode(connection: &ProviderConnection) -> Vec<u8> {
 
 /// The most bytes that are read as an entry: 2 MiB. The existing application has no limit, and
 /// writes a thousandth of it; what has many arrays in it takes forty times its size to read.
-const MAX_STORED: usize = 2 << 20;
+pub const MAX_STORED: usize = 2 << 20;
 
 /// Reads the entry that is stored under `id`, as tolerant as the existing application:
 /// unknown fields are ignored, the last of two fields of the same name counts, what may be
@@ -62,7 +62,11 @@ pub fn decode_stored(id: Id, bytes: &[u8]) -> Result<ProviderConnection, Corrupt
         return Err(Corrupt::TooLarge);
     }
     let node = json::decode(bytes);
-    let object = as_object(&node)?;
+    read_stored(id, as_object(&node)?)
+}
+
+/// The same, of the object that the bytes hold.
+pub fn read_stored(id: Id, object: &Object<'_>) -> Result<ProviderConnection, Corrupt> {
     let credentials = match object.get("credentials") {
         Node::Object(object) if !object.is_empty() => Some(credentials(object)?),
         // The existing application takes whatever else it finds for none.

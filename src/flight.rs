@@ -73,12 +73,13 @@ impl<K: Eq + Copy, T: Clone> Default for Flights<K, T> {
 }
 
 impl<K: Eq + Copy, T: Clone> Flights<K, T> {
-    /// The result of `work`, or of the attempt for the same key that is in flight already.
-    pub async fn share(&self, key: K, work: impl Future<Output = T>) -> T {
+    /// The result of `work`, or of the attempt for the same key that is in flight already, and
+    /// whether it was that.
+    pub async fn share(&self, key: K, work: impl Future<Output = T>) -> (T, bool) {
         while let Some(flight) = self.find(key) {
             // None if its caller was cancelled: the first to come here makes another.
             if let Some(result) = flight.result().await {
-                return result;
+                return (result, true);
             }
         }
         let (pilot, flight) = Flight::start();
@@ -90,7 +91,7 @@ impl<K: Eq + Copy, T: Clone> Flights<K, T> {
         let result = work.await;
         drop(listed);
         pilot.land(result.clone());
-        result
+        (result, false)
     }
 
     /// From now on nobody joins the attempts that `are` out of date.

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod answer;
 pub mod body;
+pub mod cache_status;
 pub mod command;
 pub mod operation;
 pub mod problem;

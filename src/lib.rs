@@ -3,7 +3,8 @@
 //!
 //! The path of a lookup, top to bottom: [`http`] (or [`component`], for callers that
 //! are components themselves) parses the request, [`cache`] carries it out over
-//! [`redis`], [`entry`] reads what Redis holds, [`connection`] says what it means.
+//! [`redis`], [`entry`] reads what Redis holds, [`connection`] says what it means. What is not
+//! there is asked of the [`origin`], if there is one.
 //! No module knows one above it.
 
 pub mod cache;
@@ -17,6 +18,8 @@ pub mod http;
 pub mod instance;
 pub mod json;
 pub mod log;
+pub mod origin;
+pub mod random;
 pub mod redis;
 pub mod room;
 pub mod task;

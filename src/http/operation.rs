@@ -4,10 +4,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::answer::Answer;
 use super::body;
+use super::cache_status;
 use super::command::{Command, View};
 use super::problem::{Kind, Problem};
 use super::service::Request;
-use crate::cache::{Batch, Cache, Lookup, Summarized};
+use crate::cache::{Batch, Cache, Forward, Lookup, Outcome};
 use crate::config::Ttl;
 use crate::connection::{Id, ProviderConnection, Summary};
 use crate::entry;
@@ -55,23 +56,28 @@ pub async fn run(
 
 async fn get(cache: &Cache, id: Id, user_id: Option<Id>) -> Result<Answer, Problem> {
     let found = cache.summary(id).await;
-    let found = found.filter(|found| is_owner(user_id, found.summary.user_id));
-    let cache_status = CacheStatus::of_summary(&found);
-    let summary = found.hit().ok_or_else(|| not_cached(cache_status))?.summary;
+    let found = found.filter(cache.reads_through(), |found| {
+        is_owner(user_id, found.summary.user_id)
+    });
+    let cache_status = cache_status::of_summary(&found);
+    let (summary, cache_status) = there(found, cache_status)?;
+    let summary = summary.summary;
     Ok(Answer::new(200)
         .body(JSON, json::encode(&summary))
-        .header(CACHE_STATUS, cache_status.as_str()))
+        .header(cache_status::NAME, cache_status))
 }
 
 async fn get_full(cache: &Cache, id: Id, user_id: Option<Id>) -> Result<Answer, Problem> {
     let found = cache.get(id).await;
-    let found = found.filter(|connection| is_owner(user_id, connection.fields().user_id));
-    let cache_status = CacheStatus::of(&found);
-    let connection = found.hit().ok_or_else(|| not_cached(cache_status))?;
+    let found = found.filter(cache.reads_through(), |connection| {
+        is_owner(user_id, connection.fields().user_id)
+    });
+    let cache_status = cache_status::of(&found);
+    let (connection, cache_status) = there(found, cache_status)?;
     Ok(Answer::new(200)
         .body(JSON, entry::encode(&connection))
         .never_stored()
-        .header(CACHE_STATUS, cache_status.as_str()))
+        .header(cache_status::NAME, cache_status))
 }
 
 /// Whether the connection's user is the one it must be of, if one is given.
@@ -79,9 +85,22 @@ fn is_owner(user_id: Option<Id>, owner: Id) -> bool {
     user_id.is_none_or(|user_id| user_id == owner)
 }
 
-fn not_cached(cache_status: CacheStatus) -> Problem {
-    let problem = Problem::new(Kind::NotCached, "ask the database");
-    problem.with_header(CACHE_STATUS, cache_status.as_str().to_owned())
+/// What was found, or the problem that it was not.
+fn there<T>(found: Lookup<T>, cache_status: String) -> Result<(T, String), Problem> {
+    let detail = match &found {
+        Lookup::NotFound
+        | Lookup::Forwarded(Forward {
+            outcome: Outcome::NotFound,
+            ..
+        }) => "the origin does not have it either",
+        _ => "ask the database",
+    };
+    match found.hit() {
+        Some(found) => Ok((found, cache_status)),
+        None => {
+            Err(Problem::new(Kind::NotCached, detail).with_header(cache_status::NAME, cache_status))
+        }
+    }
 }
 
 async fn put(
@@ -103,14 +122,14 @@ async fn delete(cache: &Cache, id: Id) -> Result<Answer, Problem> {
 
 async fn lookup(cache: &Cache, ids: &Batch<Id>) -> Answer {
     let found = cache.summaries(ids).await;
-    let worst = found.iter().map(CacheStatus::of_summary).max();
+    let cache_status = cache_status::of_batch(&found);
     let summaries = found
         .into_iter()
         .map(|found| found.hit().map(|found| found.summary));
     let connections = ById(ids.iter().copied().zip(summaries).collect());
     Answer::new(200)
         .body(JSON, json::encode(&LookupBody { connections }))
-        .header(CACHE_STATUS, worst.unwrap_or(CacheStatus::Hit).as_str())
+        .header(cache_status::NAME, cache_status)
 }
 
 #[derive(serde::Serialize)]
@@ -148,48 +167,4 @@ fn openapi() -> Answer {
         JSON,
         include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json")).to_vec(),
     )
-}
-
-const CACHE_STATUS: &str = "cache-status";
-
-/// What a lookup found, from best to worst.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum CacheStatus {
-    NearHit,
-    Hit,
-    Miss,
-    Corrupt,
-    Unavailable,
-    Timeout,
-}
-
-impl CacheStatus {
-    fn of<T>(found: &Lookup<T>) -> Self {
-        match found {
-            Lookup::Hit(_) => Self::Hit,
-            Lookup::Miss => Self::Miss,
-            Lookup::Corrupt(_) => Self::Corrupt,
-            Lookup::Unavailable(Failure::Timeout) => Self::Timeout,
-            Lookup::Unavailable(_) => Self::Unavailable,
-        }
-    }
-
-    fn of_summary(found: &Lookup<Summarized>) -> Self {
-        match found {
-            Lookup::Hit(found) if found.near => Self::NearHit,
-            found => Self::of(found),
-        }
-    }
-
-    /// The same in the words of RFC 9211.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::NearHit => "provider-connection-cache; hit; detail=near",
-            Self::Hit => "provider-connection-cache; hit",
-            Self::Miss => "provider-connection-cache; fwd=miss",
-            Self::Corrupt => "provider-connection-cache; fwd=miss; detail=corrupt",
-            Self::Unavailable => "provider-connection-cache; fwd=miss; detail=unavailable",
-            Self::Timeout => "provider-connection-cache; fwd=miss; detail=timeout",
-        }
-    }
 }
