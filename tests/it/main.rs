@@ -23,6 +23,7 @@ mod misconfigured;
 mod near_cache;
 mod outage;
 mod properties;
+mod read_through;
 mod replica;
 mod soak;
 mod wit;

@@ -45,8 +45,12 @@ impl Cache {
             more.iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
-        let allowed = variables.get("redis_address").cloned().unwrap_or_default();
-        Self::start(variables, vec![allowed]).await
+        let allowed = ["redis_address", "origin_address"];
+        let allowed = allowed
+            .iter()
+            .filter_map(|name| variables.get(*name).cloned());
+        let allowed = allowed.collect();
+        Self::start(variables, allowed).await
     }
 
     /// An instance with just these variables, which may open just these addresses.
@@ -100,6 +104,22 @@ impl Cache {
         let results = store.run_concurrent(calls).await.expect("no trap");
         let result = |result: wasmtime::Result<_>| result.expect("get_summary trapped");
         results.into_iter().map(result).collect()
+    }
+
+    /// `get` and `lookup` at the same time.
+    pub async fn get_and_look_up(
+        &mut self,
+        id: &str,
+    ) -> (Option<ProviderConnection>, LookupResult) {
+        let Self { store, exports, .. } = self;
+        let cache = exports.provider_connection_cache_cache();
+        let calls = async |accessor: &wasmtime::component::Accessor<HostState>| {
+            let get = cache.call_get(accessor, id.to_owned());
+            futures_util::future::join(get, cache.call_lookup(accessor, id.to_owned())).await
+        };
+        let (get, lookup) = store.run_concurrent(calls).await.expect("no trap");
+        let get = get.expect("get trapped").expect("no error");
+        (get, lookup.expect("lookup trapped").expect("no error"))
     }
 
     /// `get-many` so often at the same time.
@@ -165,6 +185,7 @@ functions! {
     get_summary(id: &str) -> Option<ProviderConnectionSummary>, call_get_summary;
     exists(id: &str) -> bool, call_exists;
     lookup(id: &str) -> LookupResult, call_lookup;
+    lookup_sourced(id: &str) -> SourcedLookupResult, call_lookup_sourced;
     set(connection: &ProviderConnection, ttl_seconds: Option<u32>) -> (), call_set;
     set_many(connections: &[ProviderConnection], ttl_seconds: Option<u32>) -> (), call_set_many;
     delete(id: &str) -> bool, call_delete;

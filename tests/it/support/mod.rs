@@ -6,6 +6,7 @@ pub mod connection;
 pub mod faults;
 pub mod fixtures;
 pub mod monitor;
+pub mod origin;
 pub mod raw;
 pub mod redis;
 pub mod secrets;

@@ -13,6 +13,9 @@ pub const WRITE_TOKEN: &str = "TOP-SECRET-write-token-of-the-tests";
 /// The password of a Redis that asks for one.
 pub const PASSWORD: &str = "TOP-SECRET-password-of-the-tests";
 
+/// The token of the origin.
+pub const ORIGIN_TOKEN: &str = "TOP-SECRET-origin-token-of-the-tests";
+
 /// The ciphertext of every connection of the tests that has one of its own.
 pub const CIPHERTEXT: &str = "TOP-SECRET-ciphertext";
 

@@ -1,0 +1,78 @@
+//! Reading through to the origin, which is that of `examples/origin`, with faults.
+
+mod background;
+mod failures;
+mod flow;
+mod freshness;
+mod limits;
+mod stampede;
+
+use std::time::{Duration, Instant};
+
+use provider_connection_origin::Origin;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::support::cache::Cache;
+use crate::support::connection::{entry, id};
+use crate::support::origin::{borrowed, reading_through};
+use crate::support::redis::Redis;
+use crate::support::service::{Service, path};
+
+const HIT: &str = "provider-connection-cache; hit";
+const HIT_NOT_FOUND: &str = "provider-connection-cache; hit; detail=not-found";
+const STORED: &str = "provider-connection-cache; fwd=miss; fwd-status=200; stored";
+const PASSED: &str = "provider-connection-cache; fwd=miss; fwd-status=200";
+const NOT_FOUND: &str = "provider-connection-cache; fwd=miss; fwd-status=404";
+
+/// A service that reads through.
+async fn service(redis: &Redis, origin: &Origin, more: &[(&str, &str)]) -> Service {
+    Service::with(redis, &borrowed(&reading_through(origin, more))).await
+}
+
+/// The same of the lean component.
+async fn cache(redis: &Redis, origin: &Origin, more: &[(&str, &str)]) -> Cache {
+    Cache::with(redis, &borrowed(&reading_through(origin, more))).await
+}
+
+/// The status and the `Cache-Status` of a lookup.
+async fn read(service: &Service, number: usize) -> (u16, String) {
+    let answer = service.read("GET", &path(&id(number))).await;
+    (answer.status, answer.header("cache-status").to_owned())
+}
+
+/// What [`read`] comes to.
+fn seen(status: u16, cache_status: &str) -> (u16, String) {
+    (status, cache_status.to_owned())
+}
+
+/// The connection of [`entry`], with another alias.
+fn named(number: usize, alias: &str) -> Value {
+    let mut entry = entry(&id(number));
+    entry["alias"] = json!(alias);
+    entry
+}
+
+/// The alias of what is stored, if it is a connection.
+fn stored_alias(redis: &Redis, key: &str) -> Option<String> {
+    let stored: Value = serde_json::from_str(&redis.get(key)?).expect("JSON");
+    stored["alias"].as_str().map(str::to_owned)
+}
+
+/// The keys that go with an entry.
+fn fresh_key(key: &str) -> String {
+    key.replace("provider:conn:", "provider:conn-fresh:")
+}
+
+fn stale_key(key: &str) -> String {
+    key.replace("provider:conn:", "provider:conn-stale:")
+}
+
+/// Waits until it is so, for as long as a busy machine may take.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(30), "not yet: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
