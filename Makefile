@@ -6,7 +6,9 @@ SHELL := bash
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
 SETTINGS := REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
-	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES READ_TOKEN WRITE_TOKEN PORT
+	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES \
+	ORIGIN ORIGIN_FAULT ORIGIN_URL ORIGIN_TOKEN ORIGIN_TIMEOUT_MS NEGATIVE_TTL REFRESH_AHEAD STALE_IF_ERROR \
+	TTL_JITTER READ_TOKEN WRITE_TOKEN PORT
 $(foreach name,$(SETTINGS),$(if $(filter command,$(origin $(name))),\
 	$(eval override $(name) := $$(value $(name)))))
 export $(SETTINGS)
@@ -25,7 +27,7 @@ tools:
 build: tools ## build both components into dist/
 	cargo run --quiet --profile host -p xtask
 
-up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own
+up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo: and an origin)
 	@scripts/up.sh
 
 test: build ## run every test, against a real Redis
@@ -58,7 +60,7 @@ check: tools ## check format, lints, documentation, dependencies and their licen
 	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) -- -D warnings
 	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) --no-default-features --features component -- -D warnings
 	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target $(TARGET)
-	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p $(COMPONENT)-fuzz -p xtask
+	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p $(COMPONENT)-fuzz -p provider-connection-origin -p xtask
 	cargo clippy --profile host -p $(COMPONENT)-fuzz --features libfuzzer -- -D warnings
 	"$$(scripts/tools.sh machete)" .
 	scripts/deny.sh

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # `make up`: builds the component and serves it on http://127.0.0.1:$PORT until it is
-# stopped, with a Redis of its own unless REDIS_ADDRESS names one. The settings are those of
-# README.md, from the environment. Secrets go on through the environment and pipes alone:
-# command lines are for everybody to see.
+# stopped, with a Redis of its own unless REDIS_ADDRESS names one, and with ORIGIN=demo an origin
+# of its own to read through to. The settings are those of README.md, from the environment. Secrets
+# go on through the environment and pipes alone: command lines are for everybody to see.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 port=${PORT:-3000}
 base=http://127.0.0.1:$port
-directory= redis= server=
+directory= redis= origin= server=
 
 fail() {
     echo "make up: $1" >&2
@@ -19,7 +19,7 @@ stop() {
     # A second Ctrl-C must not cut this short.
     trap '' INT TERM HUP
     local process
-    for process in $server $redis; do
+    for process in $server $origin $redis; do
         kill "$process" 2>/dev/null || true
     done
     wait
@@ -56,6 +56,27 @@ check_tokens() {
     done
 }
 
+# Spin lets a component out to a scheme, host and port, not to a URL.
+origin_address() {
+    local form='^(https?://([^][/@:?#[:space:]{}]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?)/[^[:space:]#]*$'
+    [[ $1 =~ $form && $1 == *'{id}'* ]] ||
+        fail "ORIGIN_URL must be http:// or https://, a host, and a path or query with {id} in it once"
+    echo "${BASH_REMATCH[1]}"
+}
+
+check_origin() {
+    case ${ORIGIN:-} in
+    demo)
+        [ -z "${ORIGIN_URL:-}${ORIGIN_TOKEN:-}" ] ||
+            fail "ORIGIN=demo has a URL and a token of its own; leave out ORIGIN_URL and ORIGIN_TOKEN, or ORIGIN"
+        ;;
+    '') [ -z "${ORIGIN_FAULT:-}" ] || fail "ORIGIN_FAULT needs ORIGIN=demo" ;;
+    *) fail "ORIGIN must be demo; for an origin of your own, set ORIGIN_URL" ;;
+    esac
+    ORIGIN_ADDRESS=
+    [ -z "${ORIGIN_URL:-}" ] || ORIGIN_ADDRESS=$(origin_address "$ORIGIN_URL")
+}
+
 check_settings() {
     [[ $port =~ ^[0-9]{1,5}$ ]] && ((10#$port >= 1 && 10#$port <= 65535)) ||
         fail "PORT must be 1 to 65535"
@@ -65,6 +86,7 @@ check_settings() {
     check_tokens WRITE_TOKEN "${WRITE_TOKEN:-}"
     [ -z "${REDIS_USERNAME:-}" ] || [ -n "${REDIS_PASSWORD:-}" ] ||
         fail "REDIS_USERNAME needs REDIS_PASSWORD too"
+    check_origin
     ! is_listening "$port" ||
         fail "port $port is already in use; choose another one with PORT=…"
 }
@@ -112,6 +134,23 @@ start_redis() {
     fail "$executable does not start"
 }
 
+# The reference origin, on a free port, with a token that nobody else knows.
+start_origin() {
+    local served='^serving [0-9]+ connections on (.*)$'
+    : >"$directory/origin.log"
+    ORIGIN_TOKEN=$(random_token)
+    ORIGIN_TOKEN=$ORIGIN_TOKEN cargo run --quiet --profile host -p provider-connection-origin -- \
+        --listen 127.0.0.1:0 --token-env ORIGIN_TOKEN --fault "${ORIGIN_FAULT:-none}" \
+        >"$directory/origin.log" &
+    origin=$!
+    until [[ $(<"$directory/origin.log") =~ $served ]]; do
+        is_alive "$origin" || fail "the origin does not start"
+        sleep 0.05
+    done
+    ORIGIN_URL=${BASH_REMATCH[1]}
+    ORIGIN_ADDRESS=$(origin_address "$ORIGIN_URL")
+}
+
 # Whether this is a Spin that has WASI 0.3 and spin:redis@3.0.0.
 has_spin() {
     local version='^spin ([0-9]+)\.([0-9]+)\.'
@@ -122,7 +161,9 @@ has_spin() {
 start_server() {
     local name value
     for name in REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
-        KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES READ_TOKEN WRITE_TOKEN; do
+        KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES \
+        ORIGIN_URL ORIGIN_ADDRESS ORIGIN_TOKEN ORIGIN_TIMEOUT_MS NEGATIVE_TTL REFRESH_AHEAD STALE_IF_ERROR \
+        TTL_JITTER READ_TOKEN WRITE_TOKEN; do
         value=${!name:-}
         [ -z "$value" ] || export "SPIN_VARIABLE_$name=$value"
     done
@@ -167,8 +208,22 @@ print_usage() {
     echo "curl -i '$connections/$id' -H $read_header"
     echo "curl -i '$connections/lookup' -H $read_header $json -d '{\"ids\":[\"$id\",\"${id%1}2\"]}'"
     echo "curl -i -X DELETE '$connections/$id' -H $write_header"
+    [ -z "$origin" ] || print_usage_of_origin
     echo
     echo "ready $base"
+}
+
+print_usage_of_origin() {
+    local id=0192f3a4-5b6c-7d8e-9f00-000000000007 origin_header
+    origin_header=$(header origin-token "$ORIGIN_TOKEN" given)
+    echo
+    echo "# Not cached, but the origin has it: fwd=miss the first time, then hit."
+    echo "curl -i '$connections/$id' -H $read_header"
+    echo "# How many lookups reached the origin:"
+    echo "curl '$ORIGIN_ADDRESS/requests' -H $origin_header"
+    echo "# Change it at the origin, and take the old one out of the cache:"
+    echo "curl -i -X PUT '${ORIGIN_URL/'{id}'/$id}' -H $origin_header -d '{\"status\":\"revoked\"}'"
+    echo "curl -i -X DELETE '$connections/$id' -H $write_header"
 }
 
 check_settings
@@ -177,6 +232,7 @@ redis_server=
 [ -n "${REDIS_ADDRESS:-}" ] || redis_server=$(scripts/redis.sh)
 "${MAKE:-make}" --no-print-directory build >&2
 has_spin || cargo build --quiet --profile host -p provider-connection-cache-host
+[ -z "${ORIGIN:-}" ] || cargo build --quiet --profile host -p provider-connection-origin
 
 given_read_token=${READ_TOKEN:-}
 given_write_token=${WRITE_TOKEN:-}
@@ -189,6 +245,7 @@ trap 'exit 143' TERM
 trap 'exit 129' HUP
 directory=$(mktemp -d "${TMPDIR:-/tmp}/provider-connection-cache.XXXXXX")
 [ -z "$redis_server" ] || start_redis "$redis_server"
+[ -z "${ORIGIN:-}" ] || start_origin
 start_server
 answer=$(get /health/ready)
 if [[ $answer != *' 200 '* ]]; then
