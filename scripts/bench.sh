@@ -29,6 +29,8 @@ component hello hello
 component hello-get hello --features get
 component sdk sdk
 component sdk-connection-per-request sdk --features connection-per-request
+# A stampede has a thousand connections, and the origin as many.
+ulimit -S -n "$(ulimit -H -n)" || true
 # All packages, as for `make test`: their features are the same then, and so are the builds.
 packages=(--quiet --profile host --workspace --exclude xtask)
 cargo build "${packages[@]}" --bins --bench compare

@@ -6,7 +6,9 @@ use crate::peer::{
     CACHE, CACHE_REUSED, HELLO, HELLO_GET, HELLO_REUSED, NEAR, NEAR_REUSED, PYTHON, REDIS,
     SDK_STYLE,
 };
+use crate::read_through::{CACHE as READ_THROUGH, NO_ORIGIN};
 use crate::results::{Figures, Results};
+use crate::stampede::Stampede;
 
 /// A goal.
 pub struct Goal {
@@ -38,7 +40,12 @@ impl Bound {
 }
 
 /// Every goal.
-pub fn goals(results: &Results, growth: &Growth) -> Vec<Goal> {
+pub fn goals(
+    results: &Results,
+    growth: &Growth,
+    read_through: &Results,
+    stampede: &Stampede,
+) -> Vec<Goal> {
     let hits = |row, callers| results.get(row, Hit, callers);
     let throughput =
         |row, of, callers| Some(hits(row, callers)?.per_second / hits(of, callers)?.per_second);
@@ -47,6 +54,7 @@ pub fn goals(results: &Results, growth: &Growth) -> Vec<Goal> {
         let (floor, redis) = (hits(HELLO, 1)?.p50, hits(REDIS, 1)?.p50);
         Some(figure(&hits(CACHE, 1)?, floor, redis))
     };
+    let of_no_origin = |callers| read_through.ratio(READ_THROUGH, NO_ORIGIN, Hit, callers);
     let batch = growth.batches.iter().find(|(count, _)| *count == 100);
     vec![
         goal(
@@ -103,6 +111,21 @@ pub fn goals(results: &Results, growth: &Growth) -> Vec<Goal> {
             "a batch of 100 of 100 lookups one by one",
             Bound::AtMost(0.1),
             batch.and_then(|(_, batch)| Some(batch.p50 / (100.0 * hits(CACHE, 1)?.p50))),
+        ),
+        goal(
+            "hits/s with an origin of those without, 1 caller",
+            Bound::AtLeast(0.95),
+            of_no_origin(1),
+        ),
+        goal(
+            "the same, 16 callers",
+            Bound::AtLeast(0.95),
+            of_no_origin(16),
+        ),
+        goal(
+            "requests to the origin in a stampede",
+            Bound::AtMost(1.0),
+            Some(stampede.cache.requests as f64),
         ),
     ]
 }

@@ -1,19 +1,23 @@
 //! `make bench`: compares the component with what one would use in its place, and writes
-//! docs/benchmarks.md. It fails if an answer is wrong or a server dies, never because of a time.
+//! docs/benchmarks.md. It fails if an answer is wrong, a server dies, or the origin is asked in vain,
+//! never because of a time.
 
 mod costs;
 mod entries;
 mod goals;
 mod growth;
 mod machine;
+mod origin;
 mod outage;
 mod peer;
 mod process;
 mod program;
+mod read_through;
 mod redis_benchmark;
 mod report;
 mod results;
 mod setup;
+mod stampede;
 #[allow(
     missing_docs,
     dead_code,
@@ -50,6 +54,8 @@ async fn main() -> Result<()> {
     let wrong = peers.iter().filter(|peer| peer.wrong > 0.0);
     notes.extend(wrong.map(|peer| format!("Wrong answers of {}: {}.", peer.row.name, peer.wrong)));
     let growth = growth::measure(&setup, &redis, &peers)?;
+    let read_through = read_through::measure(&setup).await?;
+    let stampede = stampede::measure(&setup).await?;
     let outages = outage::measure(&setup).await?;
     let report = Report {
         machine: machine::describe(&setup)?,
@@ -57,6 +63,8 @@ async fn main() -> Result<()> {
         notes,
         costs,
         growth,
+        read_through,
+        stampede,
         outages,
     };
     let markdown = report.to_markdown(&setup);

@@ -200,14 +200,12 @@ impl Peer {
             }),
             Some(server) => {
                 let warm = load.warm_up(setup, server.port, callers);
-                let before = server.cpu_time()?;
-                let sample = warm.and_then(|()| load.run(setup, server.port, callers));
+                let found = warm.and_then(|()| load.measure(setup, server, callers));
                 server.ensure_alive()?;
-                let sample = sample
+                let found = found
                     .with_context(|| format!("{}, {lookup:?}, {callers} callers", self.row.name))?;
-                self.wrong += sample.wrong;
-                let cpu = Some(server.cpu_time()? - before);
-                Ok(Measurement { sample, cpu })
+                self.wrong += found.sample.wrong;
+                Ok(found)
             }
         }
     }

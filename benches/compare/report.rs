@@ -6,8 +6,10 @@ use crate::goals::{Bound, Goal, goals};
 use crate::growth::Growth;
 use crate::outage::Outage;
 use crate::peer::{CACHE, ROWS};
-use crate::results::Results;
+use crate::read_through;
+use crate::results::{Figures, Results};
 use crate::setup::Setup;
+use crate::stampede::{self, Stampede};
 use crate::table::{Table, number, optional, percent};
 
 /// Written by hand: what the figures say.
@@ -15,6 +17,18 @@ const FINDINGS: &str = include_str!("findings.md");
 
 /// Numbers of callers.
 pub const CALLERS: [usize; 3] = [1, 16, 64];
+
+/// The columns of a table of lookups.
+const LOOKUP_COLUMNS: [&str; 8] = [
+    "lookup",
+    "server",
+    "callers",
+    "requests/s",
+    "p50 µs",
+    "p99 µs",
+    "CPU µs",
+    "of floor",
+];
 
 /// Everything that was found.
 pub struct Report {
@@ -28,6 +42,10 @@ pub struct Report {
     pub costs: Vec<Costs>,
     /// Sizes and batches.
     pub growth: Growth,
+    /// Lookups with an origin and without.
+    pub read_through: Results,
+    /// Many callers who miss the same connection.
+    pub stampede: Stampede,
     /// What happens without Redis.
     pub outages: Vec<Outage>,
 }
@@ -47,6 +65,12 @@ impl Report {
         let (costs, sizes) = (self.costs_table(), self.sizes_table());
         let (batches, goals) = (self.batches_table(), self.goals_table());
         let outages = self.outages_table();
+        let (reading, stampedes) = (self.reading_table(), self.stampede_table());
+        let hits = read_through::of_hits(setup);
+        let (hit_rounds, hit_seconds) = (hits.rounds, hits.time.as_secs_f64());
+        let stampede_rounds = stampede::rounds(setup);
+        let callers = number(stampede::CALLERS as f64);
+        let slow = stampede::SLOW.as_millis();
         format!(
             "# Benchmarks
 
@@ -72,7 +96,7 @@ another status than expected would have ended the run (but for webdis: see below
 {main}{notes}
 ## Goals
 
-Ratios of figures of this run.
+Ratios of figures of this run, and one count.
 
 {goals}
 ## An instance
@@ -92,6 +116,23 @@ One caller, hits.
 One caller, `POST /lookup`, hits. *of single*: time per id in relation to the p50 of `GET /{{id}}`.
 
 {batches}
+## Reading through
+
+The origin is that of `examples/origin`, on the same machine. Ratios are medians of those of each
+round: hits have {hit_rounds} of {hit_seconds} s, since what an origin costs them is less than noise.
+
+- *hit*: the entry is there, as some other application stored it; the component has noted for how
+  long it needs no refreshing. *of floor* is the same component without an origin, over the same Redis.
+- *miss*: every request asks for another connection, which Redis does not have and the origin has.
+  *of floor* is the origin itself, asked for the same connections.
+
+{reading}
+A stampede: {callers} callers, their connections open, ask for the same connection at the same
+moment. It is not in Redis, and the origin takes {slow} ms. The callers of the cache are divided
+between two hosts; *which has it by now* is the same once more, so what that many callers take
+anyway. Times are from that moment on; {stampede_rounds} rounds.
+
+{stampedes}
 ## Outages
 
 Redis fails for 10 s under 50 lookups/s, each on a connection of its own and sent whether or not
@@ -106,17 +147,7 @@ others still wait; `redis_timeout_ms` is 250. *recovery*: from its return to the
     }
 
     fn main_table(&self) -> Table {
-        let columns = [
-            "lookup",
-            "server",
-            "callers",
-            "requests/s",
-            "p50 µs",
-            "p99 µs",
-            "CPU µs",
-            "of floor",
-        ];
-        let mut table = Table::new(2, columns);
+        let mut table = Table::new(2, LOOKUP_COLUMNS);
         for (name, lookup) in [("hit", Kind::Hit), ("miss", Kind::Miss)] {
             for callers in CALLERS {
                 for row in ROWS {
@@ -126,25 +157,67 @@ others still wait; `redis_timeout_ms` is 250. *recovery*: from its return to the
                     // What floors answer is a hit.
                     let floor = self.results.get(row.floor, Kind::Hit, callers);
                     let of_floor = floor.map(|floor| figures.per_second / floor.per_second);
-                    table.row([
-                        name.to_owned(),
-                        row.name.to_owned(),
-                        callers.to_string(),
-                        number(figures.per_second),
-                        number(figures.p50),
-                        number(figures.p99),
-                        optional(figures.cpu, number),
-                        optional(of_floor, percent),
-                    ]);
+                    table.row(lookup_row(name, row.name, callers, figures, of_floor));
                 }
             }
         }
         table
     }
 
+    fn reading_table(&self) -> Table {
+        let mut table = Table::new(2, LOOKUP_COLUMNS);
+        for (name, lookup) in [("hit", Kind::Hit), ("miss", Kind::Miss)] {
+            for callers in read_through::CALLERS {
+                let floor = read_through::floor(lookup);
+                for row in read_through::ROWS {
+                    let Some(figures) = self.read_through.get(row, lookup, callers) else {
+                        continue;
+                    };
+                    let of_floor = self.read_through.ratio(row, floor, lookup, callers);
+                    table.row(lookup_row(name, row, callers, figures, of_floor));
+                }
+            }
+        }
+        table
+    }
+
+    fn stampede_table(&self) -> Table {
+        let columns = [
+            "asked",
+            "requests to the origin",
+            "p50 ms",
+            "p99 ms",
+            "max ms",
+        ];
+        let mut table = Table::new(1, columns);
+        for (name, burst) in [
+            ("the cache", &self.stampede.cache),
+            ("the cache, which has it by now", &self.stampede.held),
+            ("the origin itself", &self.stampede.origin),
+        ] {
+            table.row([
+                name.to_owned(),
+                number(burst.requests as f64),
+                number(burst.p50 * 1e3),
+                number(burst.p99 * 1e3),
+                number(burst.max * 1e3),
+            ]);
+        }
+        table
+    }
+
+    fn goals(&self) -> Vec<Goal> {
+        goals(
+            &self.results,
+            &self.growth,
+            &self.read_through,
+            &self.stampede,
+        )
+    }
+
     fn goals_table(&self) -> Table {
         let mut table = Table::new(1, ["goal", "must be", "is", "verdict"]);
-        for Goal { what, bound, value } in goals(&self.results, &self.growth) {
+        for Goal { what, bound, value } in self.goals() {
             let bound_text = match bound {
                 Bound::AtLeast(bound) => format!("≥ {}", number(bound)),
                 Bound::AtMost(bound) => format!("≤ {}", number(bound)),
@@ -240,4 +313,23 @@ others still wait; `redis_timeout_ms` is 250. *recovery*: from its return to the
         }
         table
     }
+}
+
+fn lookup_row(
+    lookup: &str,
+    server: &str,
+    callers: usize,
+    figures: Figures,
+    of_floor: Option<f64>,
+) -> [String; 8] {
+    [
+        lookup.to_owned(),
+        server.to_owned(),
+        callers.to_string(),
+        number(figures.per_second),
+        number(figures.p50),
+        number(figures.p99),
+        optional(figures.cpu, number),
+        optional(of_floor, percent),
+    ]
 }

@@ -55,6 +55,22 @@ impl Results {
             cpu: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / requests),
         })
     }
+
+    /// The requests/s of a row in relation to those of another in the same round: the median of
+    /// that.
+    pub fn ratio(
+        &self,
+        row: &'static str,
+        of: &'static str,
+        lookup: Kind,
+        callers: usize,
+    ) -> Option<f64> {
+        let rounds = |row| self.0.get(&(row, lookup, callers));
+        let pairs = rounds(row)?.iter().zip(rounds(of)?);
+        Some(median(pairs.map(|(row, of)| {
+            row.sample.per_second / of.sample.per_second
+        })))
+    }
 }
 
 /// The value in the middle.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::support::in_repository;
 
 /// The programs, and how long each is measured.
+#[derive(Clone)]
 pub struct Setup {
     /// Where the components of the peers are.
     peers: PathBuf,
@@ -16,6 +17,8 @@ pub struct Setup {
     pub directory: PathBuf,
     /// The embedded host.
     pub host: PathBuf,
+    /// The reference origin.
+    pub origin: PathBuf,
     /// The load generator.
     pub wrk: PathBuf,
     /// What the Redis server came with.
@@ -65,6 +68,7 @@ impl Setup {
             peers,
             directory,
             host: built.join("provider-connection-cache-host"),
+            origin: built.join("provider-connection-origin"),
             wrk: program("WRK").unwrap_or_else(|| "wrk".into()),
             redis_benchmark: benchmark.into(),
             redis_server,
@@ -72,6 +76,16 @@ impl Setup {
             rounds: if smoke { 1 } else { 3 },
             smoke,
         })
+    }
+
+    /// So many times as many rounds, of a part of the time: for ratios near 1, which the machine's
+    /// other work is not to decide.
+    pub fn finer(&self, rounds: usize, part: u32) -> Self {
+        Self {
+            time: self.time / part,
+            rounds: self.rounds * rounds,
+            ..self.clone()
+        }
     }
 
     /// One of the components, by the name of its build.

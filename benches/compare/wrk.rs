@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::process::signal;
+use crate::process::{Server, signal};
+use crate::results::Measurement;
 use crate::setup::Setup;
 use crate::support::in_repository;
 use crate::support::service::READ_TOKEN;
@@ -72,6 +73,14 @@ impl Load {
         Ok(sample)
     }
 
+    /// The same to a server, with the CPU time that it takes meanwhile.
+    pub fn measure(&self, setup: &Setup, server: &Server, callers: usize) -> Result<Measurement> {
+        let before = server.cpu_time()?;
+        let sample = self.run(setup, server.port, callers)?;
+        let cpu = Some(server.cpu_time()? - before);
+        Ok(Measurement { sample, cpu })
+    }
+
     /// The same for a short while: what a server is slow at only at first is of no interest.
     pub fn warm_up(&self, setup: &Setup, port: u16, callers: usize) -> Result<()> {
         self.send(setup, port, callers, setup.time / 5).map(drop)
@@ -122,7 +131,12 @@ impl Load {
 
 /// The bytes of a `GET` with the read token.
 pub fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\n{}\r\n", headers())
+    get_with(READ_TOKEN, path)
+}
+
+/// The bytes of a `GET` with this token.
+pub fn get_with(token: &str, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\n{}\r\n", headers(token))
 }
 
 /// The bytes of a `POST` of JSON with the read token.
@@ -131,10 +145,10 @@ pub fn post(path: &str, json: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\n{}content-type: application/json\r\n\
          content-length: {length}\r\n\r\n{json}",
-        headers()
+        headers(READ_TOKEN)
     )
 }
 
-fn headers() -> String {
-    format!("host: 127.0.0.1\r\nauthorization: Bearer {READ_TOKEN}\r\n")
+fn headers(token: &str) -> String {
+    format!("host: 127.0.0.1\r\nauthorization: Bearer {token}\r\n")
 }
