@@ -284,14 +284,12 @@ impl ReadThrough {
                 (told, Outcome::Failed(failure))
             }
         };
-        match (told, outcome) {
-            (None, outcome) => (outcome.not_stored().map(gone), false),
-            (
-                Some(true),
-                outcome @ (Outcome::Stored(_) | Outcome::Passed(_) | Outcome::NotFound),
-            ) => (outcome, false),
-            // What stands there now: what was written, or our failure with the stale entry.
-            (_, outcome) => {
+        let may_be_stale = self.keeps_copies() && matches!(outcome, Outcome::Failed(_));
+        match told {
+            None => (outcome.not_stored().map(gone), false),
+            Some(true) if !may_be_stale => (outcome, false),
+            Some(stands) => {
+                // What was written, or our failure with the stale entry in it.
                 let found = self.redis.get_now(&self.names.entry(id)).await;
                 let held = Held::decode(id, found);
                 match (held.kind, outcome) {
@@ -301,7 +299,7 @@ impl ReadThrough {
                     {
                         (failed(id, failure, held.bytes.as_deref()), false)
                     }
-                    (_, outcome) => (outcome.not_stored().map(gone), true),
+                    (_, outcome) => (outcome.not_stored().map(gone), !stands),
                 }
             }
         }
