@@ -44,7 +44,7 @@ fuzz: SECONDS ?= 60
 fuzz: ## fuzz each target of fuzz/ for SECONDS=60
 	scripts/fuzz.sh $(SECONDS)
 
-bench: build ## compare with other servers, in 15 minutes: docs/benchmarks.md
+bench: build ## compare with other servers, in 18 minutes: docs/benchmarks.md
 	scripts/bench.sh
 
 bench-smoke: build ## show that `make bench` works, in 2 minutes
