@@ -95,7 +95,8 @@ impl Redis {
     }
 
     /// GET: what the key holds, if it is there. If there is another key to be asked for, MGET: it
-    /// takes 1 to 3 % of the lookups per second, where a second command took 5 to 8 %. PTTL is sent with it if its lifetime is asked for.
+    /// takes 1 to 3 % of the lookups per second, where a second command took 5 to 8 %. PTTL is sent
+    /// with it if its lifetime is asked for.
     pub async fn get(&self, key: &str, read: Read<'_>) -> Result<Option<Stored>, Failure> {
         let mut get = match read.fresh {
             None => Command::new("GET").arg(key),
