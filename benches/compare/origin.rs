@@ -82,11 +82,6 @@ pub fn local(server: &Server) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], server.port))
 }
 
-/// The id of a connection of the origin, whose numbers begin with 1.
-pub fn id(number: usize) -> String {
-    format!("0192f3a4-5b6c-7d8e-9f00-{number:012x}")
-}
-
 /// The path of a connection in the origin.
 pub fn path(id: &str) -> String {
     format!("/connections/{id}")

@@ -7,11 +7,12 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::time::sleep;
 
 use crate::entries::{COUNT, Kind};
-use crate::origin::{self, Origin, cache_without, id, local};
+use crate::origin::{self, Origin, cache_without, local};
 use crate::process::Server;
 use crate::results::Results;
 use crate::setup::Setup;
 use crate::support::client::{Call, Client};
+use crate::support::connection::id;
 use crate::support::redis::Redis;
 use crate::support::secrets::ORIGIN_TOKEN;
 use crate::support::service::{READ_TOKEN, path};

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use tokio::sync::Semaphore;
 
-use crate::origin::{self, Origin, id, local};
+use crate::origin::{self, Origin, local};
 use crate::results::median;
 use crate::setup::Setup;
 use crate::support::client::{Call, Client};
+use crate::support::connection::id;
 use crate::support::redis::Redis;
 use crate::support::service::{READ_TOKEN, path};
 

@@ -7,8 +7,8 @@ use provider_connection_origin::{Fault, Origin};
 use tokio::time::sleep;
 
 use super::{
-    HIT, NOT_FOUND, STORED, cache, fresh_key, named, read, seen, service, stale_key, stored_alias,
-    until,
+    HIT, NOT_FOUND, STORED, cache, fresh_key, named, read, reading, seen, service, stale_key,
+    stored_alias, told, until,
 };
 use crate::support::cache::{Source, SourcedLookupResult};
 use crate::support::connection::{entry, id};
@@ -355,14 +355,10 @@ async fn a_removal_while_the_origin_is_about_to_fail_leaves_nothing_stale() {
     let key = service.key(&id(1));
     until("its lifetime is over", || redis.get(&key).is_none()).await;
     origin.inject(Fault::Hang);
-    let reading = {
-        let service = Arc::clone(&service);
-        tokio::spawn(async move { read(&service, 1).await })
-    };
-    until("it asks", || origin.requests() == 2).await;
+    let reading = reading(&service, &origin).await;
     redis.command::<()>(&["DEL", &key]);
     let failed = "provider-connection-cache; fwd=miss; detail=origin-timeout";
-    assert_eq!(reading.await.unwrap(), seen(404, failed));
+    assert_eq!(told(&reading.await.unwrap()), seen(404, failed));
     assert_eq!(redis.keys("*conn-stale*"), Vec::<String>::new());
 }
 

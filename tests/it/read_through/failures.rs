@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use provider_connection_origin::Fault;
 
-use super::{STORED, cache, read, seen, service, until};
+use super::{STORED, cache, read, reading, seen, service, told, until};
 use crate::support::assert_nothing_trapped;
 use crate::support::cache::{LookupResult, SourcedLookupResult};
 use crate::support::connection::{entry, id};
@@ -167,13 +167,9 @@ async fn redis_goes_away_while_the_origin_is_asked() {
     let origin = origin_with(&[1]).await;
     origin.inject(Fault::Slow(Duration::from_millis(1_500)));
     let service = std::sync::Arc::new(service(&redis, &origin, &[]).await);
-    let reading = {
-        let service = std::sync::Arc::clone(&service);
-        tokio::spawn(async move { read(&service, 1).await })
-    };
-    until("it asks", || origin.requests() == 1).await;
+    let reading = reading(&service, &origin).await;
     redis.stop();
-    assert_eq!(reading.await.unwrap(), seen(200, super::PASSED));
+    assert_eq!(told(&reading.await.unwrap()), seen(200, super::PASSED));
     assert_nothing_trapped(&service.log());
 }
 

@@ -162,7 +162,7 @@ async fn what_the_origin_does_not_have_is_remembered_until_it_is_set() {
     assert_eq!((delete.status, redis.get(&key)), (404, None));
     assert_eq!(read(&service, 1).await, seen(404, NOT_FOUND));
     // A component without an origin reads it as a miss as well, and says nothing of it.
-    let other = Service::with(redis, &[("key_prefix", key.split(':').next().unwrap())]).await;
+    let other = Service::with(redis, &[("key_prefix", service.prefix())]).await;
     assert_eq!(read(&other, 1).await.0, 404);
     assert_eq!(other.log(), "");
     service.hold(&id(1)).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use provider_connection_origin::{Fault, Origin};
 use serde_json::Value;
 
-use super::{HIT, named, read, seen, service, stored_alias, until};
+use super::{HIT, named, read, reading, seen, service, stored_alias, until};
 use crate::support::connection::id;
 use crate::support::origin::origin_with;
 use crate::support::redis::Redis;
@@ -54,9 +54,8 @@ impl Write {
 /// Two hosts that share their keys.
 async fn two(redis: &Redis, origin: &Origin, more: &[(&str, &str)]) -> (Arc<Service>, Service) {
     let one = service(redis, origin, more).await;
-    let key = one.key(&id(1));
     let mut more = more.to_vec();
-    more.push(("key_prefix", key.split(':').next().unwrap()));
+    more.push(("key_prefix", one.prefix()));
     let other = service(redis, origin, &more).await;
     (Arc::new(one), other)
 }
@@ -70,11 +69,7 @@ async fn a_miss_stores_nothing_over_a_write_that_came_meanwhile() {
         let origin = origin_with(&[1]).await;
         origin.inject(SLOW);
         let (asks, writes) = two(&redis, &origin, &[]).await;
-        let reading = {
-            let asks = Arc::clone(&asks);
-            tokio::spawn(async move { asks.read("GET", &path(&id(1))).await })
-        };
-        until("it asks", || origin.requests() == 1).await;
+        let reading = reading(&asks, &origin).await;
         write.carry_out(&redis, &writes).await;
         let answer = reading.await.unwrap();
         assert_eq!(answer.status, 200, "{write:?}");
@@ -93,11 +88,7 @@ async fn word_that_there_is_none_is_not_stored_over_a_write_that_came_meanwhile(
         let origin = origin_with(&[]).await;
         origin.inject(SLOW);
         let (asks, writes) = two(&redis, &origin, &[]).await;
-        let reading = {
-            let asks = Arc::clone(&asks);
-            tokio::spawn(async move { asks.read("GET", &path(&id(1))).await })
-        };
-        until("it asks", || origin.requests() == 1).await;
+        let reading = reading(&asks, &origin).await;
         write.carry_out(&redis, &writes).await;
         let answer = reading.await.unwrap();
         assert_eq!(answer.json()["alias"], "Newer", "{write:?}");
@@ -137,11 +128,7 @@ async fn who_reads_after_a_write_through_the_same_instance_does_not_wait_for_an_
     let origin = origin_with(&[1]).await;
     origin.inject(Fault::Hang);
     let service = Arc::new(service(&redis, &origin, &[]).await);
-    let reading = {
-        let service = Arc::clone(&service);
-        tokio::spawn(async move { service.read("GET", &path(&id(1))).await })
-    };
-    until("it asks", || origin.requests() == 1).await;
+    let reading = reading(&service, &origin).await;
     // The database changes, and the invalidation follows.
     origin.insert(&named(1, "Changed")).unwrap();
     origin.inject(Fault::None);
@@ -160,11 +147,7 @@ async fn who_reads_after_a_write_elsewhere_does_not_share_an_older_answer() {
     let origin = origin_with(&[1]).await;
     origin.inject(Fault::Slow(Duration::from_millis(1_500)));
     let service = Arc::new(service(&redis, &origin, &[]).await);
-    let reading = {
-        let service = Arc::clone(&service);
-        tokio::spawn(async move { service.read("GET", &path(&id(1))).await })
-    };
-    until("it asks", || origin.requests() == 1).await;
+    let reading = reading(&service, &origin).await;
     // The database changes, and the existing application removes the entry.
     origin.insert(&named(1, "Changed")).unwrap();
     redis.command::<()>(&["DEL", &service.key(&id(1))]);

@@ -7,13 +7,16 @@ mod freshness;
 mod limits;
 mod stampede;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use provider_connection_origin::Origin;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::support::cache::Cache;
+use crate::support::client::Answer;
 use crate::support::connection::{entry, id};
 use crate::support::origin::{borrowed, reading_through};
 use crate::support::redis::Redis;
@@ -35,9 +38,21 @@ async fn cache(redis: &Redis, origin: &Origin, more: &[(&str, &str)]) -> Cache {
     Cache::with(redis, &borrowed(&reading_through(origin, more))).await
 }
 
+/// A lookup of connection 1 under way, which the origin has been asked for.
+async fn reading(service: &Arc<Service>, origin: &Origin) -> JoinHandle<Answer> {
+    let before = origin.requests();
+    let reader = Arc::clone(service);
+    let reading = tokio::spawn(async move { reader.read("GET", &path(&id(1))).await });
+    until("it asks", || origin.requests() == before + 1).await;
+    reading
+}
+
 /// The status and the `Cache-Status` of a lookup.
 async fn read(service: &Service, number: usize) -> (u16, String) {
-    let answer = service.read("GET", &path(&id(number))).await;
+    told(&service.read("GET", &path(&id(number))).await)
+}
+
+fn told(answer: &Answer) -> (u16, String) {
     (answer.status, answer.header("cache-status").to_owned())
 }
 

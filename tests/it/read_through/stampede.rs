@@ -103,14 +103,13 @@ async fn when_the_one_who_asks_dies_one_of_those_who_wait_asks() {
     let times = [("origin_timeout_ms", "1000"), ("redis_timeout_ms", "2000")];
     let hosts = hosts(2, &redis, &origin, &times).await;
     let key = hosts[0].key(&id(1));
-    let prefix = key.split(':').next().unwrap();
     let mut doomed = cache(
         &redis,
         &origin,
         &[
             ("origin_timeout_ms", "30000"),
             ("redis_timeout_ms", "2000"),
-            ("key_prefix", prefix),
+            ("key_prefix", hosts[0].prefix()),
         ],
     )
     .await;

@@ -152,6 +152,11 @@ impl Service {
         self.app.instances_created()
     }
 
+    /// What stands before its keys.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The key under which the entry of a connection must be.
     pub fn key(&self, id: &str) -> String {
         match self.prefix.as_str() {
