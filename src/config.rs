@@ -297,14 +297,22 @@ impl Variables {
         value.clone_into(&mut self.0[variable as usize]);
     }
 
-    fn address(&self, variable: Variable) -> Result<Option<Address>, ConfigError> {
+    /// What a variable says; none if it is not set.
+    fn parsed<T>(
+        &self,
+        variable: Variable,
+        rule: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
         match self.get(variable) {
             "" => Ok(None),
-            text => Address::parse(text).map(Some).ok_or(ConfigError {
-                variable,
-                rule: "redis://HOST:PORT or rediss://HOST:PORT, without user, password or path",
-            }),
+            text => parse(text).map(Some).ok_or(ConfigError { variable, rule }),
         }
+    }
+
+    fn address(&self, variable: Variable) -> Result<Option<Address>, ConfigError> {
+        let rule = "redis://HOST:PORT or rediss://HOST:PORT, without user, password or path";
+        self.parsed(variable, rule, Address::parse)
     }
 
     fn number(
@@ -314,17 +322,17 @@ impl Variables {
         range: std::ops::RangeInclusive<u32>,
         rule: &'static str,
     ) -> Result<u32, ConfigError> {
-        match self.get(variable) {
-            "" => Ok(default),
-            text => {
-                let number = text.parse().ok().filter(|number| range.contains(number));
-                number.ok_or(ConfigError { variable, rule })
-            }
-        }
+        let parse = |text: &str| text.parse().ok().filter(|number| range.contains(number));
+        Ok(self.parsed(variable, rule, parse)?.unwrap_or(default))
     }
-}
 
-impl Variables {
+    /// How long something may take.
+    fn timeout(&self, variable: Variable, default_ms: u32) -> Result<Duration, ConfigError> {
+        let rule = "a whole number of milliseconds from 1 to 60000";
+        let millis = self.number(variable, default_ms, 1..=60_000, rule)?;
+        Ok(Duration::from_millis(millis.into()))
+    }
+
     /// A number of seconds that may be an entry's lifetime; none at 0.
     fn seconds(&self, variable: Variable, default: u32) -> Result<Option<Ttl>, ConfigError> {
         let rule = "a whole number of seconds from 0 (off) to 2592000";
@@ -333,13 +341,10 @@ impl Variables {
     }
 
     fn share(&self, variable: Variable, default: Share) -> Result<Share, ConfigError> {
-        match self.get(variable) {
-            "" => Ok(default),
-            text => Share::parse(text).ok_or(ConfigError {
-                variable,
-                rule: "a share from 0 to 1, such as 0.8, of at most three places",
-            }),
-        }
+        let rule = "a share from 0 to 1, such as 0.8, of at most three places";
+        Ok(self
+            .parsed(variable, rule, Share::parse)?
+            .unwrap_or(default))
     }
 
     fn read_through(&self) -> Result<Option<ReadThroughConfig>, ConfigError> {
@@ -352,19 +357,8 @@ impl Variables {
                 rule: "visible ASCII characters",
             });
         }
-        let timeout_ms = self.number(
-            Variable::OriginTimeoutMs,
-            2_000,
-            1..=60_000,
-            "a whole number of milliseconds from 1 to 60000",
-        )?;
-        let url = match self.get(Variable::OriginUrl) {
-            "" => None,
-            text => Some(Url::parse(text).ok_or(ConfigError {
-                variable: Variable::OriginUrl,
-                rule: Url::RULE,
-            })?),
-        };
+        let timeout = self.timeout(Variable::OriginTimeoutMs, 2_000)?;
+        let url = self.parsed(Variable::OriginUrl, Url::RULE, Url::parse)?;
         let refresh_ahead = self.share(Variable::RefreshAhead, Share(800))?;
         let negative_ttl = self.seconds(Variable::NegativeTtl, 5)?;
         let stale_if_error = self.seconds(Variable::StaleIfError, 0)?;
@@ -373,7 +367,7 @@ impl Variables {
         Ok(url.map(|url| ReadThroughConfig {
             url,
             token,
-            timeout: Duration::from_millis(timeout_ms.into()),
+            timeout,
             negative_ttl,
             refresh_ahead: (refresh_ahead < Share::WHOLE).then_some(refresh_ahead),
             stale_if_error,
@@ -406,12 +400,7 @@ impl TryFrom<&Variables> for CacheConfig {
                 });
             }
         };
-        let timeout_ms = variables.number(
-            Variable::RedisTimeoutMs,
-            250,
-            1..=60_000,
-            "a whole number of milliseconds from 1 to 60000",
-        )?;
+        let timeout = variables.timeout(Variable::RedisTimeoutMs, 250)?;
         let default_ttl = variables.number(
             Variable::CacheProviderTtl,
             Ttl::DEFAULT.seconds(),
@@ -441,7 +430,7 @@ impl TryFrom<&Variables> for CacheConfig {
                 0..=u32::MAX,
                 "a whole number from 0",
             )?,
-            timeout: Duration::from_millis(timeout_ms.into()),
+            timeout,
             key_prefix: variables.get(Variable::KeyPrefix).to_owned(),
             default_ttl: Ttl::from_seconds(default_ttl).unwrap_or(Ttl::DEFAULT),
             near_cache: near_cache_entries
