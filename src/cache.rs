@@ -238,10 +238,7 @@ impl Cache {
 
     async fn share(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
         let read = self.read_alone(id, lifetime);
-        match self.reads.share((id, lifetime), read).await {
-            (found, false) => found,
-            (found, true) => found.collapsed(),
-        }
+        Lookup::shared(self.reads.share((id, lifetime), read).await)
     }
 
     async fn read_alone(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {

@@ -7,6 +7,7 @@ use crate::connection::{
     Alias, CredentialType, Credentials, EncryptedData, Fields, Id, Invalid, ProviderConnection,
     Slug, Status, Summary,
 };
+use crate::deadline::nanoseconds;
 use crate::instance::Instance;
 use crate::redis::Failure;
 use crate::timestamp::Timestamp;
@@ -174,7 +175,7 @@ impl Guest for Component {
 
     async fn ping() -> Result<wit::Duration, wit::Error> {
         let round_trip = Instance::get().await.cache.ping().await?;
-        Ok(u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX))
+        Ok(nanoseconds(round_trip))
     }
 }
 

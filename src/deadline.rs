@@ -169,5 +169,10 @@ impl Drop for Bell {
 }
 
 fn after(now: u64, timeout: Duration) -> u64 {
-    now.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
+    now.saturating_add(nanoseconds(timeout))
+}
+
+/// A duration as the host's clock counts it: in nanoseconds.
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

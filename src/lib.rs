@@ -22,6 +22,7 @@ pub mod origin;
 pub mod random;
 pub mod redis;
 pub mod room;
+pub mod stream;
 pub mod task;
 pub mod timestamp;
 #[cfg(feature = "http")]

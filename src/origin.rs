@@ -11,7 +11,6 @@ use std::time::Duration;
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{Fields, Request, Response, Scheme};
 use spin_sdk::wasip3::wit_future;
-use spin_sdk::wit_bindgen::rt::async_support::{StreamReader, StreamResult};
 
 pub use self::cache_control::Freshness;
 pub use self::failure::Failure;
@@ -22,6 +21,7 @@ use crate::connection::{Id, ProviderConnection};
 use crate::deadline::Timer;
 use crate::entry;
 use crate::log;
+use crate::stream;
 
 /// The largest answer that is taken: 64 KiB, as much as a `PUT` may store.
 const MAX_BODY: usize = 64 * 1024;
@@ -115,23 +115,10 @@ fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Failure> {
 /// The body of a response, if all of it came and it is not too large.
 async fn body(response: Response) -> Result<Vec<u8>, Failure> {
     let (_, result) = wit_future::new(|| Ok(()));
-    let (stream, trailers) = Response::consume_body(response, result);
-    let body = read(stream).await?;
+    let (bytes, trailers) = Response::consume_body(response, result);
+    let body = stream::read(bytes, MAX_BODY).await;
+    let body = body.ok_or(Failure::TooLarge)?;
     // There are no trailers of interest, but word of whether that was all of it.
     trailers.await.map_err(|_| Failure::CutOff)?;
     Ok(body)
-}
-
-async fn read(mut stream: StreamReader<u8>) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    loop {
-        let (result, chunk) = stream.read(Vec::with_capacity(16 * 1024)).await;
-        body.extend(chunk);
-        if body.len() > MAX_BODY {
-            return Err(Failure::TooLarge);
-        }
-        if let StreamResult::Dropped | StreamResult::Cancelled = result {
-            return Ok(body);
-        }
-    }
 }

@@ -64,6 +64,15 @@ pub struct Read<'a> {
     pub replica: bool,
 }
 
+impl Read<'_> {
+    /// What there is at this moment, and for how long.
+    pub const NOW: Self = Self {
+        lifetime: true,
+        fresh: None,
+        replica: false,
+    };
+}
+
 /// The Redis that holds the entries, and its replica.
 pub struct Redis {
     primary: Rc<Link>,
@@ -124,13 +133,12 @@ impl Redis {
         }
         let (room, deadline) = self.room(keys.len()).await?;
         let (command, length) = if read.lifetime {
-            let count = i64::try_from(keys.len()).map_err(|_| Failure::Unexpected)?;
-            let command = Command::new("EVAL").arg(GET_MANY_WITH_LIFETIMES);
-            (command.integer(count), 2 * keys.len())
+            let command = Command::script(GET_MANY_WITH_LIFETIMES, keys);
+            (command, 2 * keys.len())
         } else {
-            (Command::new("MGET"), keys.len())
+            let command = Command::new("MGET");
+            (command.args(keys.iter().map(String::as_str)), keys.len())
         };
-        let command = command.args(keys.iter().map(String::as_str));
         let mut values = self.read(command, read.replica, &deadline).await?;
         if values.len() != length {
             return Err(Failure::Unexpected);
@@ -281,16 +289,10 @@ impl Command {
 
     /// The script, over these keys. Its arguments follow.
     fn script(script: &'static str, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let mut command = Self::new("EVAL").arg(script).integer(0);
-        let mut count = 0;
-        for key in keys {
-            command = command.arg(key.as_ref());
-            count += 1;
-        }
-        if let Some(place) = command.arguments.get_mut(1) {
-            *place = RedisParameter::Int64(count);
-        }
-        command
+        let keys: Vec<_> = keys.into_iter().collect();
+        let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+        let command = Self::new("EVAL").arg(script).integer(count);
+        command.args(keys.iter().map(AsRef::as_ref))
     }
 
     fn and(mut self, next: Self) -> Self {

@@ -148,11 +148,11 @@ impl<T> Lookup<T> {
         matches!(self, Self::Forwarded(forward) if forward.collapsed && forward.overtaken)
     }
 
-    /// The same, for one who waited for it while somebody else asked.
-    pub fn collapsed(self) -> Self {
-        match self {
+    /// What came of an attempt, and whether it was joined while somebody else made it.
+    pub fn shared((lookup, joined): (Self, bool)) -> Self {
+        match lookup {
             Self::Forwarded(forward) => Self::Forwarded(Forward {
-                collapsed: true,
+                collapsed: forward.collapsed || joined,
                 ..forward
             }),
             lookup => lookup,

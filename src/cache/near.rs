@@ -10,6 +10,7 @@ use spin_sdk::wasip3::clocks::monotonic_clock;
 
 use crate::config::NearCacheConfig;
 use crate::connection::{Id, Summary};
+use crate::deadline::nanoseconds;
 
 /// The keys are UUIDs, and few: a fixed hash is enough, and needs nothing of the host.
 pub type Hasher = BuildHasherDefault<DefaultHasher>;
@@ -74,10 +75,9 @@ impl NearCache {
             return;
         }
         let ttl = remaining.map_or(self.ttl, |remaining| remaining.min(self.ttl));
-        let ttl = u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX);
         let kept = Kept {
             summary: summary.clone(),
-            until: begun.at.saturating_add(ttl),
+            until: begun.at.saturating_add(nanoseconds(ttl)),
         };
         self.summaries.borrow_mut().put(summary.id, kept);
     }

@@ -17,12 +17,12 @@ use super::lookup::{Absence, Entry, Forward, Lookup, Outcome};
 use super::marker::{self, Marker, Owner};
 use crate::config::{CacheConfig, MAX_TTL_SECONDS, ReadThroughConfig, Ttl};
 use crate::connection::{Id, ProviderConnection};
-use crate::deadline::Timer;
+use crate::deadline::{Timer, nanoseconds};
 use crate::entry;
 use crate::flight::Flights;
 use crate::origin::{Answer, Failure, Freshness, Origin};
 use crate::random;
-use crate::redis::{self, Companions, Copy, Redis, Replacement};
+use crate::redis::{self, Companions, Copy, Read, Redis, Replacement};
 use crate::task::spawn;
 
 /// How long those who wait for somebody else's answer have to read what came of it, if it is no
@@ -127,10 +127,7 @@ impl ReadThrough {
                 Lookup::Hit(entry)
             }
             Kind::Marker(Marker::NotFound) => Lookup::NotFound,
-            _ => match self.forwards.share(id, self.forward(id, held)).await {
-                (found, false) => found,
-                (found, true) => found.collapsed(),
-            },
+            _ => Lookup::shared(self.forwards.share(id, self.forward(id, held)).await),
         }
     }
 
@@ -231,9 +228,15 @@ impl ReadThrough {
                     Err(_) => return Turn::Alone,
                 },
             }
-            held = Held::decode(id, self.redis.get_now(&key).await);
+            held = self.look(id).await;
         }
         Turn::Alone
+    }
+
+    /// What the key of a connection holds now.
+    async fn look(&self, id: Id) -> Held {
+        let key = self.names.entry(id);
+        Held::decode(id, self.redis.get(&key, Read::NOW).await)
     }
 
     /// Takes the lease if nobody else was faster. What is there, and of no use, makes way for it.
@@ -290,8 +293,7 @@ impl ReadThrough {
             Some(true) if !may_be_stale => (outcome, false),
             Some(stands) => {
                 // What was written, or our failure with the stale entry in it.
-                let found = self.redis.get_now(&self.names.entry(id)).await;
-                let held = Held::decode(id, found);
+                let held = self.look(id).await;
                 match (held.kind, outcome) {
                     (Kind::Entry(written), _) => (Outcome::Stored(written), false),
                     (Kind::Marker(Marker::Outcome(of, _)), Outcome::Failed(failure))
@@ -513,8 +515,4 @@ fn is_lease(remaining: Duration) -> bool {
 
 fn gone(entry: Rc<Entry>) -> Rc<Entry> {
     Rc::new(Entry::gone(Rc::unwrap_or_clone(entry).connection))
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

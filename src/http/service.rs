@@ -9,12 +9,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request as WasiRequest, Response};
 use spin_sdk::wasip3::{spawn, wit_future, wit_stream};
-use spin_sdk::wit_bindgen::rt::async_support::{StreamReader, StreamResult, yield_async};
+use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 
 use super::answer::Answer;
 use super::command::{Head, MAX_BODY};
 use super::problem::{Kind, Problem};
 use crate::deadline::Timer;
+use crate::stream;
 use crate::task;
 
 /// How long the body of a request may take to arrive. Nothing else ends a request whose
@@ -46,9 +47,10 @@ impl Request {
             return Ok(Vec::new());
         };
         let (_, result) = wit_future::new(|| Ok(()));
-        let (stream, trailers) = WasiRequest::consume_body(request, result);
+        let (bytes, trailers) = WasiRequest::consume_body(request, result);
         let whole = async {
-            let body = read(stream).await?;
+            let body = stream::read(bytes, MAX_BODY).await;
+            let body = body.ok_or_else(Problem::too_large)?;
             // There are no trailers of interest, but word of whether that was all of it.
             match trailers.await {
                 Ok(_) => Ok(body),
@@ -88,21 +90,6 @@ impl Head for Request {
     fn header(&self, name: &str) -> Option<Vec<u8>> {
         let values = self.headers.get(name);
         (!values.is_empty()).then(|| values.join(&b", "[..]))
-    }
-}
-
-/// Reads a stream to its end, unless it is longer than a body may be.
-async fn read(mut stream: StreamReader<u8>) -> Result<Vec<u8>, Problem> {
-    let mut body = Vec::new();
-    loop {
-        let (result, chunk) = stream.read(Vec::with_capacity(16 * 1024)).await;
-        body.extend(chunk);
-        if body.len() > MAX_BODY {
-            return Err(Problem::too_large());
-        }
-        if let StreamResult::Dropped | StreamResult::Cancelled = result {
-            return Ok(body);
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use spin_sdk::redis::RedisResult;
 
-use super::{Command, Failure, Redis, Reply, Stored, stored};
+use super::{Command, Failure, Redis, Reply};
 use crate::config::Ttl;
 use crate::entry::MAX_STORED;
 
@@ -136,14 +136,6 @@ impl Redis {
         let set = Command::new("SET").arg(key).arg("");
         self.write(set.arg("PX").integer(millis(lifetime))).await?;
         Ok(())
-    }
-
-    /// GET and PTTL, of the primary.
-    pub async fn get_now(&self, key: &str) -> Result<Option<Stored>, Failure> {
-        let get = Command::new("GET").arg(key);
-        let reply = self.write(get.and(Command::new("PTTL").arg(key))).await?;
-        let mut reply = reply.into_iter();
-        stored(reply.next(), None, reply.next())
     }
 
     /// PTTL: the rest of the key's lifetime; none if it has none, or is not there.

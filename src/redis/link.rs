@@ -12,7 +12,7 @@ use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 use super::outage::Outage;
 use super::{Command, Failure, Reply};
 use crate::config::{Address, Login};
-use crate::deadline::{Deadline, Timer};
+use crate::deadline::{Deadline, Timer, nanoseconds};
 use crate::flight::Flight;
 use crate::task::spawn;
 
@@ -56,7 +56,7 @@ impl Endpoint {
             selected.map_err(|_| Failure::Refused)?;
         }
         let round_trips = monotonic_clock::now().saturating_sub(begun);
-        let timeout = u64::try_from(self.timeout.as_nanos()).unwrap_or(u64::MAX);
+        let timeout = nanoseconds(self.timeout);
         connection.silence.set((timeout / 4).max(round_trips * 3));
         Ok(connection)
     }
