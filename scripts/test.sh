@@ -5,12 +5,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 REDIS_SERVER=$(scripts/redis.sh)
-python=$(scripts/python.sh "${CARGO_TARGET_DIR:-$PWD/target}/schemathesis" tests/schemathesis/requirements.txt) || {
-    echo "missing: python3 with venv, and PyPI, for schemathesis (Debian: apt-get install python3-venv)" >&2
+PYTHON=$(scripts/python.sh "${CARGO_TARGET_DIR:-$PWD/target}/schemathesis" tests/schemathesis/requirements.txt) || {
+    echo "missing: python3 with venv, and PyPI, for schemathesis and the parser of Prometheus (Debian: apt-get install python3-venv)" >&2
     exit 1
 }
-SCHEMATHESIS=$(dirname "$python")/schemathesis
-export REDIS_SERVER SCHEMATHESIS
+export REDIS_SERVER PYTHON
 # Not xtask: it has no tests, and its "0 passed" would come last.
 cargo test --profile host --workspace --exclude xtask --lib --bins --tests -- --show-output 2>&1 |
     scripts/no-secrets.sh

@@ -1,32 +1,39 @@
 //! The operations of the cache, over Redis. Reads fail open, writes tell the truth.
 
 mod held;
+mod history;
+mod ids;
 mod keys;
 mod lookup;
 mod marker;
 mod near;
 mod read_through;
+mod report;
 mod written;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use spin_sdk::wasip3::clocks::{monotonic_clock, system_clock};
+use spin_sdk::wasip3::clocks::monotonic_clock;
 
+pub use self::history::{Hour, HourStats, Hours};
+pub use self::ids::{Cursor, Page};
 pub use self::lookup::{Absence, Entry, Forward, Lookup, Outcome};
 
 use self::held::Held;
 use self::keys::Names;
 use self::near::NearCache;
 use self::read_through::ReadThrough;
+use self::report::Reporter;
 use self::written::Written;
+use crate::clock::now;
 use crate::config::{CacheConfig, ConfigError, Ttl};
 use crate::connection::{Id, Invalid, ProviderConnection, Summary};
 use crate::deadline::Timer;
 use crate::entry;
 use crate::flight::Flights;
-use crate::redis::{Companions, Failure, Read, Redis};
-use crate::timestamp::Timestamp;
+use crate::redis::{Companions, Counted, Failure, Read, Redis};
+use crate::stats::{Event, Operation, Stats, Tallied};
 
 /// A summary, and where it comes from.
 pub struct Summarized {
@@ -73,6 +80,9 @@ pub struct Cache {
     written: Option<Written>,
     /// The origin, which is asked for what is not cached.
     read_through: Option<Rc<ReadThrough>>,
+    stats: Rc<Stats>,
+    /// Hands on what is counted; none without a Redis.
+    reporter: Option<Rc<Reporter>>,
 }
 
 impl Cache {
@@ -86,19 +96,29 @@ impl Cache {
             reads: Flights::default(),
             written: None,
             read_through: None,
+            stats: Rc::new(Stats::new()),
+            reporter: None,
         };
         let mut config = match config {
             Ok(config) => config,
             Err(error) => return off(Failure::Misconfigured(error)),
         };
-        let redis = Rc::new(Redis::new(&config, Rc::clone(timer)));
+        let stats = Rc::new(Stats::new());
+        let redis = Rc::new(Redis::new(&config, Rc::clone(timer), &stats));
+        let names = Names::new(&config.key_prefix);
         let read_through = config.read_through.take().map(|read_through| {
             let (redis, timer) = (Rc::clone(&redis), Rc::clone(timer));
-            ReadThrough::new(&config, read_through, redis, timer)
+            ReadThrough::new(&config, read_through, redis, timer, Rc::clone(&stats))
         });
         Self {
+            reporter: Some(Reporter::new(
+                Rc::clone(&stats),
+                Rc::clone(&redis),
+                names.clone(),
+            )),
+            stats,
             redis: Ok(redis),
-            names: Names::new(&config.key_prefix),
+            names,
             default_ttl: config.default_ttl,
             near: config.near_cache.as_ref().map(NearCache::new),
             reads: Flights::default(),
@@ -109,17 +129,30 @@ impl Cache {
 
     /// The connection.
     pub async fn get(&self, id: Id) -> Lookup<ProviderConnection> {
-        let found = self.read(id, false).await;
+        let found = self.measure(Operation::Get, self.read(id, false)).await;
         found.map(|entry| Rc::unwrap_or_clone(entry).connection)
     }
 
     /// The connection and the rest of its lifetime.
     pub async fn lookup(&self, id: Id) -> Lookup<Entry> {
-        self.read(id, true).await.map(Rc::unwrap_or_clone)
+        let found = self.measure(Operation::Lookup, self.read(id, true)).await;
+        found.map(Rc::unwrap_or_clone)
     }
 
     /// The summary of the connection as of now. It may come from the near cache.
     pub async fn summary(&self, id: Id) -> Lookup<Summarized> {
+        let summary = self.read_summary(id);
+        self.measure(Operation::GetSummary, summary).await
+    }
+
+    /// Whether there is a summary.
+    pub async fn exists(&self, id: Id) -> bool {
+        let summary = self.read_summary(id);
+        let found = self.measure(Operation::Exists, summary).await;
+        found.hit().is_some()
+    }
+
+    async fn read_summary(&self, id: Id) -> Lookup<Summarized> {
         let near = self.near.as_ref();
         if let Some(summary) = near.and_then(|near| near.get(id)) {
             return Lookup::Hit(Summarized {
@@ -133,12 +166,18 @@ impl Cache {
 
     /// The connections, in the order of the ids, in one round trip.
     pub async fn get_many(&self, ids: &Batch<Id>) -> Vec<Lookup<ProviderConnection>> {
-        self.read_many(&ids.0, |connection| connection).await
+        let read = self.read_many(&ids.0, |connection| connection);
+        self.measure(Operation::GetMany, read).await
     }
 
     /// The summaries of the connections as of now, in the order of the ids. Those that
     /// do not come from the near cache are read in one round trip.
     pub async fn summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<Summarized>> {
+        let summaries = self.read_summaries(ids);
+        self.measure(Operation::GetMany, summaries).await
+    }
+
+    async fn read_summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<Summarized>> {
         let near = |id: &Id| {
             let summary = self.near.as_ref()?.get(*id)?;
             Some(Summarized {
@@ -168,14 +207,12 @@ impl Cache {
         let ttl = ttl.unwrap_or(self.default_ttl);
         let ids = [id];
         let (_written, companions) = (self.write(&ids), self.companions(&ids, ttl));
-        self.redis()?
-            .set(
-                &self.names.entry(id),
-                entry::encode(connection),
-                ttl,
-                &companions,
-            )
-            .await
+        let key = self.names.entry(id);
+        let set = async {
+            let value = entry::encode(connection);
+            self.redis()?.set(&key, value, ttl, &companions).await
+        };
+        self.measure(Operation::Set, set).await
     }
 
     /// Stores all of the connections, or none of them.
@@ -190,20 +227,28 @@ impl Cache {
         let ttl = ttl.unwrap_or(self.default_ttl);
         let (_written, companions) = (self.write(&ids), self.companions(&ids, ttl));
         let keys = self.names.entries(&ids);
-        self.redis()?
-            .set_many(&keys, values, ttl, &companions)
-            .await
+        let set = async {
+            let redis = self.redis()?;
+            redis.set_many(&keys, values, ttl, &companions).await
+        };
+        self.measure(Operation::SetMany, set).await
     }
 
     /// Removes the connection. True if it was there.
     pub async fn delete(&self, id: Id) -> Result<bool, Failure> {
-        Ok(self.delete_many(&Batch(vec![id])).await? > 0)
+        let deleted = self.measure(Operation::Delete, self.remove(&[id])).await;
+        Ok(deleted? > 0)
     }
 
     /// Removes the connections. How many of them were there.
     pub async fn delete_many(&self, ids: &Batch<Id>) -> Result<u32, Failure> {
-        let (_written, companions) = (self.write(&ids.0), self.companions(&ids.0, Ttl::DEFAULT));
-        let keys = self.names.entries(&ids.0);
+        let removed = self.remove(&ids.0);
+        self.measure(Operation::DeleteMany, removed).await
+    }
+
+    async fn remove(&self, ids: &[Id]) -> Result<u32, Failure> {
+        let (_written, companions) = (self.write(ids), self.companions(ids, Ttl::DEFAULT));
+        let keys = self.names.entries(ids);
         match &self.read_through {
             None => self.redis()?.delete(&keys).await,
             // Word of the origin may be there, which is no entry.
@@ -218,11 +263,60 @@ impl Cache {
 
     /// How long Redis took to answer just now.
     pub async fn ping(&self) -> Result<Duration, Failure> {
-        let sent = monotonic_clock::now();
-        self.redis()?.ping().await?;
-        Ok(Duration::from_nanos(
-            monotonic_clock::now().saturating_sub(sent),
-        ))
+        let ping = async {
+            let sent = monotonic_clock::now();
+            self.redis()?.ping().await?;
+            Ok(Duration::from_nanos(
+                monotonic_clock::now().saturating_sub(sent),
+            ))
+        };
+        self.measure(Operation::Ping, ping).await
+    }
+
+    /// What Redis holds of a connection at this moment, and for how long: neither the near cache
+    /// nor the origin is asked, and nothing is counted, for who looks at the cache should not
+    /// change what he sees.
+    pub async fn inspect(&self, id: Id) -> Lookup<Entry> {
+        let found = match self.redis() {
+            Ok(redis) => redis.get(&self.names.entry(id), Read::NOW).await,
+            Err(failure) => Err(failure),
+        };
+        let found = Held::decode(id, found, &self.stats).lookup();
+        found.map(Rc::unwrap_or_clone)
+    }
+
+    /// Some ids of what is cached, from the cursor on.
+    pub async fn list_ids(&self, cursor: Cursor) -> Result<Page, Failure> {
+        ids::page(self.redis()?, &self.names, cursor).await
+    }
+
+    /// What was counted of late, hour by hour, the oldest first; the last hour is this one.
+    pub async fn stats(&self, hours: Hours) -> Result<Vec<HourStats>, Failure> {
+        let hours: Vec<_> = hours.up_to(Hour::of(now())).collect();
+        let keys: Vec<_> = hours.iter().map(|hour| self.names.stats(*hour)).collect();
+        let counted = self.redis()?.counted(&keys).await?;
+        let hours = hours.into_iter().zip(counted);
+        Ok(hours
+            .map(|(hour, counted)| HourStats {
+                hour,
+                counts: counted.counts,
+            })
+            .collect())
+    }
+
+    /// What was counted in all: it only grows.
+    pub async fn stats_in_all(&self) -> Result<Counted, Failure> {
+        let counted = self.redis()?.counted(&[self.names.stats_in_all()]).await?;
+        counted.into_iter().next().ok_or(Failure::Unexpected)
+    }
+
+    /// Carries out an operation, and counts it.
+    async fn measure<T: Tallied>(&self, operation: Operation, work: impl Future<Output = T>) -> T {
+        let result = self.stats.measure(operation, work).await;
+        if let Some(reporter) = &self.reporter {
+            reporter.wake();
+        }
+        result
     }
 
     /// What Redis holds of a connection, or else what the origin says. Those who ask at the same
@@ -238,7 +332,12 @@ impl Cache {
 
     async fn share(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
         let read = self.read_alone(id, lifetime);
-        Lookup::shared(self.reads.share((id, lifetime), read).await)
+        let (found, joined) = self.reads.share((id, lifetime), read).await;
+        let found = Lookup::shared((found, joined));
+        if joined || found.is_collapsed() {
+            self.stats.happen(Event::CoalescedLookup);
+        }
+        found
     }
 
     async fn read_alone(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
@@ -263,7 +362,7 @@ impl Cache {
             Ok(redis) => redis.get(&self.names.entry(id), how).await,
             Err(failure) => Err(failure),
         };
-        Held::decode(id, found)
+        Held::decode(id, found, &self.stats)
     }
 
     /// What Redis holds of each of these connections. Of each, `part` is kept as soon as it
@@ -282,7 +381,7 @@ impl Cache {
         match found {
             Ok((all, _room)) => {
                 let decoded = ids.iter().zip(all).map(|(id, stored)| {
-                    let found = Held::decode(*id, Ok(stored)).lookup();
+                    let found = Held::decode(*id, Ok(stored), &self.stats).lookup();
                     self.keep(begun, &found);
                     found.map(|entry| part(Rc::unwrap_or_clone(entry).connection))
                 });
@@ -363,13 +462,6 @@ impl Drop for Write<'_> {
             }
         }
     }
-}
-
-/// The present moment, as the host's clock has it. A clock beyond the years
-/// that an entry can name is taken for their end.
-pub fn now() -> Timestamp {
-    let now = system_clock::now();
-    Timestamp::from_parts(now.seconds, now.nanoseconds).unwrap_or(Timestamp::MAX)
 }
 
 fn summarized(connection: ProviderConnection) -> Summarized {

@@ -1,7 +1,8 @@
 //! The WIT export `provider:connection-cache/cache`: arguments in, parsed; what the cache
 //! found out, as WIT types.
 
-use crate::cache::{Absence, Batch, Entry, Forward, Lookup, Outcome};
+use crate::cache::{Absence, Batch, Cursor, Entry, Forward, HourStats, Hours, Lookup, Outcome};
+use crate::clock::now;
 use crate::config::{MAX_TTL_SECONDS, Ttl};
 use crate::connection::{
     Alias, CredentialType, Credentials, EncryptedData, Fields, Id, Invalid, ProviderConnection,
@@ -10,6 +11,7 @@ use crate::connection::{
 use crate::deadline::nanoseconds;
 use crate::instance::Instance;
 use crate::redis::Failure;
+use crate::stats::{BOUNDS, Event, Operation};
 use crate::timestamp::Timestamp;
 
 #[allow(
@@ -51,12 +53,16 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Component {
         request: spin_sdk::wasip3::http::types::Request,
     ) -> Result<spin_sdk::wasip3::http::types::Response, spin_sdk::wasip3::http::types::ErrorCode>
     {
+        use std::rc::Rc;
+
         use crate::http::{answer, service};
-        use crate::task;
+        use crate::{task, trace};
 
         let spawned = task::spawned();
-        let instance = Instance::get().await;
-        let answer = answer(&instance, service::Request::new(request)).await;
+        let request = Rc::new(service::Request::new(request));
+        let caller = Rc::clone(&request);
+        let answered = async { answer(&*Instance::get().await, &request).await };
+        let answer = trace::within(Some(caller), answered).await;
         service::send(answer, spawned).await
     }
 }
@@ -87,8 +93,7 @@ impl Guest for Component {
 
     async fn exists(id: String) -> Result<bool, wit::Error> {
         let id = Id::parse("id", &id)?;
-        let found = Instance::get().await.cache.summary(id).await;
-        Ok(found.hit().is_some())
+        Ok(Instance::get().await.cache.exists(id).await)
     }
 
     async fn lookup(id: String) -> Result<wit::LookupResult, wit::Error> {
@@ -135,6 +140,47 @@ impl Guest for Component {
                 wit::SourcedLookupResult::Unavailable(failure.to_string())
             }
         })
+    }
+
+    async fn inspect(id: String) -> Result<wit::Inspection, wit::Error> {
+        let id = Id::parse("id", &id)?;
+        let found = Instance::get().await.cache.inspect(id).await;
+        Ok(match found {
+            Lookup::Hit(entry) => wit::Inspection::Hit(wit::InspectedEntry {
+                ttl_seconds: ttl_seconds(&entry),
+                summary: entry.connection.summarize(now()).into(),
+            }),
+            Lookup::NotFound => wit::Inspection::NotFound,
+            Lookup::Absent(Absence::Corrupt(corrupt)) => {
+                wit::Inspection::Corrupt(corrupt.to_string())
+            }
+            Lookup::Absent(Absence::Unavailable(failure)) => {
+                wit::Inspection::Unavailable(failure.to_string())
+            }
+            Lookup::Absent(Absence::Miss) | Lookup::Forwarded(_) => wit::Inspection::Miss,
+        })
+    }
+
+    async fn list_ids(cursor: Option<String>) -> Result<wit::IdPage, wit::Error> {
+        let parse = |cursor: String| {
+            let rule = "cursor must be what the page before said";
+            Cursor::parse(&cursor).ok_or(wit::Error::InvalidArgument(rule.to_owned()))
+        };
+        let cursor = cursor.map(parse).transpose()?.unwrap_or_default();
+        let page = Instance::get().await.cache.list_ids(cursor).await?;
+        Ok(wit::IdPage {
+            ids: page.ids.iter().map(ToString::to_string).collect(),
+            next: page.next.map(|next| next.to_string()),
+        })
+    }
+
+    async fn stats(hours: u32) -> Result<Vec<wit::HourStats>, wit::Error> {
+        let hours = Hours::new(hours).ok_or(Invalid {
+            field: "hours",
+            rule: "1 to 48",
+        })?;
+        let hours = Instance::get().await.cache.stats(hours).await?;
+        Ok(hours.into_iter().map(Into::into).collect())
     }
 
     async fn set(
@@ -326,8 +372,44 @@ impl From<ProviderConnection> for wit::ProviderConnection {
 impl From<Entry> for wit::Entry {
     fn from(entry: Entry) -> Self {
         Self {
+            ttl_seconds: ttl_seconds(&entry),
             connection: entry.connection.into(),
-            ttl_seconds: entry.remaining.map(|remaining| remaining.as_secs()),
+        }
+    }
+}
+
+fn ttl_seconds(entry: &Entry) -> Option<u64> {
+    entry.remaining.map(|remaining| remaining.as_secs())
+}
+
+impl From<HourStats> for wit::HourStats {
+    fn from(hour: HourStats) -> Self {
+        let counts = hour.counts;
+        let operation = |operation: &Operation| {
+            let of = counts.of(*operation);
+            let bounds = BOUNDS.iter().map(|bound| Some(bound * 1_000));
+            let buckets = bounds.chain([None]).zip(of.latency.calls);
+            wit::OperationStats {
+                operation: operation.name().to_owned(),
+                hits: of.tally.hits,
+                misses: of.tally.misses,
+                errors: of.tally.errors,
+                latency: buckets
+                    .map(|(up_to, calls)| wit::LatencyBucket { up_to, calls })
+                    .collect(),
+                time: of.latency.microseconds.saturating_mul(1_000),
+            }
+        };
+        Self {
+            hour: hour.hour.begins().into(),
+            operations: Operation::ALL.iter().map(operation).collect(),
+            corrupt_entries: counts.happened(Event::CorruptEntry),
+            timeouts: counts.happened(Event::Timeout),
+            breaker_openings: counts.happened(Event::BreakerOpening),
+            coalesced_lookups: counts.happened(Event::CoalescedLookup),
+            reconnections: counts.happened(Event::Reconnection),
+            origin_requests: counts.happened(Event::OriginRequest),
+            origin_failures: counts.happened(Event::OriginFailure),
         }
     }
 }

@@ -6,21 +6,24 @@ pub mod answer;
 pub mod body;
 pub mod cache_status;
 pub mod command;
+pub mod metrics;
 pub mod operation;
 pub mod problem;
 pub mod query;
 pub mod route;
 pub mod service;
+pub mod stats;
 
 use self::answer::Answer;
 use self::command::{Command, Head as _};
-use self::problem::Problem;
+use self::problem::{Kind, Problem};
 use self::service::Request;
 use crate::instance::Instance;
+use crate::log;
 
 /// The answer of this instance to any request.
-pub async fn answer(instance: &Instance, request: Request) -> Answer {
-    let answer = match respond(instance, &request).await {
+pub async fn answer(instance: &Instance, request: &Request) -> Answer {
+    let answer = match respond(instance, request).await {
         Ok(answer) => answer,
         Err(problem) => problem.into(),
     };
@@ -32,6 +35,15 @@ pub async fn answer(instance: &Instance, request: Request) -> Answer {
 }
 
 async fn respond(instance: &Instance, request: &Request) -> Result<Answer, Problem> {
-    let command = Command::parse(&instance.tokens, request)?;
+    let command = Command::parse(&instance.tokens, request);
+    let command = command.inspect_err(|problem| log_refused_token(problem, request))?;
     operation::run(command, instance, request).await
+}
+
+/// Who shows no token may not know better; who shows a wrong one has lost the right one, or tries.
+fn log_refused_token(problem: &Problem, request: &Request) {
+    let is_refused = matches!(problem.kind(), Kind::Unauthorized | Kind::Forbidden);
+    if is_refused && request.header("authorization").is_some() {
+        log::event(log::Event::TokenRefused, &[("reason", &problem.detail())]);
+    }
 }

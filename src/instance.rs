@@ -54,7 +54,11 @@ impl Instance {
 /// The same, and if it is a mistake, the log says so.
 fn checked<T>(configured: Result<T, ConfigError>) -> Result<T, ConfigError> {
     if let Err(error) = &configured {
-        log::line(&error.to_string());
+        let variable = error.variable.name();
+        log::event(
+            log::Event::BadConfiguration,
+            &[("variable", &variable), ("reason", error)],
+        );
     }
     configured
 }

@@ -8,6 +8,7 @@
 //! No module knows one above it.
 
 pub mod cache;
+pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod deadline;
@@ -22,11 +23,13 @@ pub mod origin;
 pub mod random;
 pub mod redis;
 pub mod room;
+pub mod stats;
 pub mod stream;
 pub mod task;
 pub mod timestamp;
 #[cfg(feature = "http")]
 pub mod tokens;
+pub mod trace;
 
 #[cfg(all(feature = "component", target_family = "wasm"))]
 pub mod component;

@@ -21,6 +21,7 @@ use crate::connection::{Id, ProviderConnection};
 use crate::deadline::Timer;
 use crate::entry;
 use crate::log;
+use crate::stats::{Event, Stats};
 use crate::stream;
 
 /// The largest answer that is taken: 64 KiB, as much as a `PUT` may store.
@@ -36,6 +37,8 @@ pub struct Origin {
     pub timeout: Duration,
     /// Ends what takes too long.
     pub timer: Rc<Timer>,
+    /// Counts how often it is asked, and fails.
+    pub stats: Rc<Stats>,
     /// How it failed last; none if it did not.
     pub failure: Cell<Option<Failure>>,
 }
@@ -51,15 +54,17 @@ pub struct Answer {
 impl Origin {
     /// Asks for a connection.
     pub async fn ask(&self, id: Id) -> Result<Answer, Failure> {
+        self.stats.happen(Event::OriginRequest);
         let deadline = self.timer.deadline(self.timeout);
         let answer = deadline.race(self.exchange(id)).await;
         let answer = answer.unwrap_or(Err(Failure::Timeout));
         let failure = answer.as_ref().err().copied();
-        // One line for as long as it fails in the same way, not one for each request.
-        if let Some(failure) = failure
-            && self.failure.get() != Some(failure)
-        {
-            log::line(&format!("origin: {failure}"));
+        if let Some(failure) = failure {
+            self.stats.happen(Event::OriginFailure);
+            // One line for as long as it fails in the same way, not one for each request.
+            if self.failure.get() != Some(failure) {
+                log::event(log::Event::OriginFailed, &[("reason", &failure)]);
+            }
         }
         self.failure.set(failure);
         answer
@@ -107,7 +112,10 @@ impl Origin {
 
 fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Failure> {
     entry::decode_stored(id, body).map_err(|corrupt| {
-        log::line(&format!("origin, for {id}: {corrupt}"));
+        log::event(
+            log::Event::CorruptAnswer,
+            &[("id", &id), ("reason", &corrupt)],
+        );
         Failure::Unreadable
     })
 }

@@ -5,7 +5,9 @@ mod failure;
 mod guarded;
 mod link;
 mod outage;
+mod stats;
 
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,12 +16,14 @@ use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 pub use self::failure::Failure;
 pub use self::guarded::{Companions, Copy, Keys, Replacement};
+pub use self::stats::Counted;
 
 use self::guarded::count_of;
 use self::link::{Endpoint, Link};
 use crate::config::{Address, CacheConfig, Ttl};
 use crate::deadline::{Deadline, Timer};
 use crate::room::{Room, Taken};
+use crate::stats::Stats;
 
 /// Stores every `KEYS[i]` with `ARGV[i + 1]` for `ARGV[1]` seconds. A script, because
 /// all commands of an instance share one connection: between MULTI and EXEC those of
@@ -84,19 +88,21 @@ pub struct Redis {
 
 impl Redis {
     /// The Redis of this configuration. Connects at the first command.
-    pub fn new(config: &CacheConfig, timer: Rc<Timer>) -> Self {
-        let link = |address: &Address| {
+    pub fn new(config: &CacheConfig, timer: Rc<Timer>, stats: &Rc<Stats>) -> Self {
+        let link = |role, address: &Address| {
             let endpoint = Endpoint {
+                role,
                 address: address.clone(),
                 login: config.login.clone(),
                 database: config.database,
                 timeout: config.timeout,
             };
-            Link::new(endpoint, Rc::clone(&timer))
+            Link::new(endpoint, Rc::clone(&timer), Rc::clone(stats))
         };
+        let replica = config.replica.as_ref();
         Self {
-            primary: link(&config.redis),
-            replica: config.replica.as_ref().map(link),
+            primary: link("primary", &config.redis),
+            replica: replica.map(|address| link("replica", address)),
             timer,
             timeout: config.timeout,
             room: Room::of(ROOM),
@@ -114,7 +120,7 @@ impl Redis {
         if read.lifetime {
             get = get.and(Command::new("PTTL").arg(key));
         }
-        let deadline = self.timer.deadline(self.timeout);
+        let deadline = self.deadline();
         let mut reply = self.read(get, read.replica, &deadline).await?.into_iter();
         let value = reply.next();
         let fresh = read.fresh.and_then(|_| reply.next());
@@ -197,14 +203,39 @@ impl Redis {
         count_of(&self.write(command).await?)
     }
 
+    /// SCAN: some of the keys that match the pattern, and where to go on; none at the end. A key
+    /// may come twice, and no key may come although there are more.
+    pub async fn scan(
+        &self,
+        cursor: u64,
+        pattern: &str,
+        count: u32,
+        deadline: &Deadline,
+    ) -> Result<(Vec<String>, Option<NonZeroU64>), Failure> {
+        let command = Command::new("SCAN").arg(cursor.to_string());
+        let command = command.arg("MATCH").arg(pattern);
+        let command = command.arg("COUNT").integer(count.into());
+        let reply = self.primary.call(&command, deadline).await?;
+        let mut reply = reply.into_iter().map(text);
+        let next = reply.next().flatten().and_then(|next| next.parse().ok());
+        let next = next.ok_or(Failure::Unexpected)?;
+        // A key that is not UTF-8 is none of ours.
+        Ok((reply.flatten().collect(), NonZeroU64::new(next)))
+    }
+
     /// PING.
     pub async fn ping(&self) -> Result<(), Failure> {
         self.write(Command::new("PING")).await?;
         Ok(())
     }
 
+    /// The deadline of an operation that begins now.
+    pub fn deadline(&self) -> Deadline {
+        self.timer.deadline(self.timeout)
+    }
+
     async fn write(&self, command: Command) -> Result<Reply, Failure> {
-        let deadline = self.timer.deadline(self.timeout);
+        let deadline = self.deadline();
         self.primary.call(&command, &deadline).await
     }
 
@@ -212,7 +243,7 @@ impl Redis {
     /// more than half of the time is spent on waiting: a command that is sent when there is no
     /// time left would be taken for a Redis that does not answer.
     async fn room(&self, entries: usize) -> Result<(Option<Taken<'_>>, Deadline), Failure> {
-        let deadline = self.timer.deadline(self.timeout);
+        let deadline = self.deadline();
         if entries <= SMALL_BATCH {
             return Ok((None, deadline));
         }
@@ -265,6 +296,14 @@ fn stored(
         remaining,
         fresh: matches!(fresh, Some(RedisResult::Binary(_))),
     }))
+}
+
+/// The text that Redis answers, if it is that.
+fn text(reply: RedisResult) -> Option<String> {
+    match reply {
+        RedisResult::Binary(bytes) => String::from_utf8(bytes).ok(),
+        _ => None,
+    }
 }
 
 /// What Redis answers: one value, or the values of an array without its nesting.

@@ -9,6 +9,7 @@ use crate::connection::Id;
 use crate::entry::{self, Corrupt};
 use crate::log;
 use crate::redis::{Failure, Stored};
+use crate::stats::{Event, Stats};
 
 /// What Redis holds under the key of a connection, and its bytes.
 pub struct Held {
@@ -37,8 +38,8 @@ pub enum Kind {
 }
 
 impl Held {
-    /// Reads what Redis found under the key of `id`.
-    pub fn decode(id: Id, found: Result<Option<Stored>, Failure>) -> Self {
+    /// Reads what Redis found under the key of `id`. What is corrupt is counted, and logged.
+    pub fn decode(id: Id, found: Result<Option<Stored>, Failure>, stats: &Stats) -> Self {
         let of = |kind| Self {
             kind,
             bytes: None,
@@ -57,7 +58,11 @@ impl Held {
             Err(failure) => of(Kind::Unavailable(failure)),
         };
         if let Kind::Corrupt(corrupt) = &held.kind {
-            log::line(&format!("corrupt entry {id}: {corrupt}"));
+            stats.happen(Event::CorruptEntry);
+            log::event(
+                log::Event::CorruptEntry,
+                &[("id", &id), ("reason", corrupt)],
+            );
         }
         held
     }

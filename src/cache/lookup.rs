@@ -6,6 +6,7 @@ use crate::connection::ProviderConnection;
 use crate::entry::Corrupt;
 use crate::origin;
 use crate::redis;
+use crate::stats::{Tallied, Tally};
 
 /// What a read found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +144,11 @@ impl<T> Lookup<T> {
         }
     }
 
+    /// Whether somebody else had asked the origin already, whose answer this is.
+    pub fn is_collapsed(&self) -> bool {
+        matches!(self, Self::Forwarded(forward) if forward.collapsed)
+    }
+
     /// Whether this may be older than a write that had come before the one who shares it.
     pub fn is_too_old_to_share(&self) -> bool {
         matches!(self, Self::Forwarded(forward) if forward.collapsed && forward.overtaken)
@@ -156,6 +162,28 @@ impl<T> Lookup<T> {
                 ..forward
             }),
             lookup => lookup,
+        }
+    }
+}
+
+/// Who is told by the cache that there is no such connection does not ask the database either: that
+/// is a hit. What Redis could not answer is a miss, and an error besides.
+impl<T> Tallied for Lookup<T> {
+    fn tally(&self) -> Tally {
+        let because = match self {
+            Self::Hit(_) | Self::NotFound => {
+                return Tally {
+                    hits: 1,
+                    ..Tally::default()
+                };
+            }
+            Self::Absent(absence) => absence,
+            Self::Forwarded(forward) => &forward.because,
+        };
+        Tally {
+            misses: 1,
+            errors: matches!(because, Absence::Unavailable(_)).into(),
+            ..Tally::default()
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::flight::Flights;
 use crate::origin::{Answer, Failure, Freshness, Origin};
 use crate::random;
 use crate::redis::{self, Companions, Copy, Read, Redis, Replacement};
+use crate::stats::Stats;
 use crate::task::spawn;
 
 /// How long those who wait for somebody else's answer have to read what came of it, if it is no
@@ -48,6 +49,7 @@ pub struct ReadThrough {
     lease: Duration,
     /// The requests in flight, by connection.
     forwards: Flights<Id, Lookup<Rc<Entry>>>,
+    stats: Rc<Stats>,
 }
 
 /// How a read goes on that found no entry.
@@ -71,6 +73,7 @@ impl ReadThrough {
         config: ReadThroughConfig,
         redis: Rc<Redis>,
         timer: Rc<Timer>,
+        stats: Rc<Stats>,
     ) -> Rc<Self> {
         Rc::new(Self {
             redis,
@@ -80,8 +83,10 @@ impl ReadThrough {
                 token: config.token.clone(),
                 timeout: config.timeout,
                 timer,
+                stats: Rc::clone(&stats),
                 failure: Cell::new(None),
             },
+            stats,
             default_ttl: cache.default_ttl,
             lease: config.timeout + 2 * cache.timeout,
             config,
@@ -236,7 +241,7 @@ impl ReadThrough {
     /// What the key of a connection holds now.
     async fn look(&self, id: Id) -> Held {
         let key = self.names.entry(id);
-        Held::decode(id, self.redis.get(&key, Read::NOW).await)
+        Held::decode(id, self.redis.get(&key, Read::NOW).await, &self.stats)
     }
 
     /// Takes the lease if nobody else was faster. What is there, and of no use, makes way for it.

@@ -9,6 +9,7 @@ use super::access;
 use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::route::{self, Access, Found, Operation};
+use crate::cache::Hours;
 use crate::config::{ConfigError, MAX_TTL_SECONDS, Ttl};
 use crate::connection::{Id, Invalid};
 use crate::tokens::{Grant, Tokens};
@@ -65,6 +66,13 @@ pub enum Command {
     Ready,
     /// The OpenAPI description.
     Openapi,
+    /// What was counted in all.
+    Metrics,
+    /// What was counted of late.
+    Stats {
+        /// How late.
+        hours: Hours,
+    },
 }
 
 /// What of a connection is asked for.
@@ -128,6 +136,12 @@ impl Command {
             Operation::Live => Self::Live,
             Operation::Ready => Self::Ready,
             Operation::Openapi => Self::Openapi,
+            Operation::Metrics => Self::Metrics,
+            Operation::Stats => {
+                let hours = query.get("hours").map(parse_hours).transpose()?;
+                let hours = hours.unwrap_or(Hours::DAY);
+                Self::Stats { hours }
+            }
         })
     }
 }
@@ -157,6 +171,15 @@ fn parse_ttl(text: &str) -> Result<Ttl, Problem> {
             let detail = format!("ttl must be 1 to {MAX_TTL_SECONDS} seconds");
             Problem::new(Kind::InvalidRequest, detail)
         })
+}
+
+/// Reads how many hours are asked for.
+pub fn parse_hours(text: &str) -> Result<Hours, Invalid> {
+    let hours = text.parse().ok().and_then(Hours::new);
+    hours.ok_or(Invalid {
+        field: "hours",
+        rule: "1 to 48",
+    })
 }
 
 /// Fails unless the headers announce a body that is JSON and not too large.

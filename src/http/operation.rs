@@ -6,9 +6,11 @@ use super::answer::Answer;
 use super::body;
 use super::cache_status;
 use super::command::{Command, View};
+use super::metrics;
 use super::problem::{Kind, Problem};
 use super::service::Request;
-use crate::cache::{Batch, Cache, Forward, Lookup, Outcome};
+use super::stats;
+use crate::cache::{Batch, Cache, Forward, Hours, Lookup, Outcome};
 use crate::config::Ttl;
 use crate::connection::{Id, ProviderConnection, Summary};
 use crate::entry;
@@ -51,6 +53,8 @@ pub async fn run(
         Command::Live => Ok(status("live")),
         Command::Ready => ready(instance).await,
         Command::Openapi => Ok(openapi()),
+        Command::Metrics => metrics(cache).await,
+        Command::Stats { hours } => stats(cache, hours).await,
     }
 }
 
@@ -156,6 +160,16 @@ async fn ready(instance: &Instance) -> Result<Answer, Problem> {
     }
     instance.cache.ping().await?;
     Ok(status("ready"))
+}
+
+async fn metrics(cache: &Cache) -> Result<Answer, Problem> {
+    let counted = cache.stats_in_all().await?;
+    Ok(Answer::new(200).body(metrics::CONTENT_TYPE, metrics::body(&counted)))
+}
+
+async fn stats(cache: &Cache, hours: Hours) -> Result<Answer, Problem> {
+    let hours = cache.stats(hours).await?;
+    Ok(Answer::new(200).body(JSON, stats::body(&hours)))
 }
 
 fn status(status: &str) -> Answer {

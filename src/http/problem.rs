@@ -114,6 +114,11 @@ impl Problem {
         Self::new(Kind::TooLarge, "the body must be at most 64 KiB")
     }
 
+    /// What a person is told.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// What kind it is.
     pub fn kind(&self) -> Kind {
         self.kind

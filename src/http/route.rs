@@ -29,12 +29,17 @@ pub enum Operation {
     Live,
     Ready,
     Openapi,
+    Metrics,
+    Stats,
 }
 
 impl Operation {
     /// Whether it is about the service itself, and not about connections.
     fn is_about_the_service(self) -> bool {
-        matches!(self, Self::Live | Self::Ready | Self::Openapi)
+        matches!(
+            self,
+            Self::Live | Self::Ready | Self::Openapi | Self::Metrics | Self::Stats
+        )
     }
 }
 
@@ -92,6 +97,8 @@ pub const ROUTES: &[Route] = &[
         Access::Read,
         Operation::Openapi,
     ),
+    route("GET", "/metrics", &[], Access::Read, Operation::Metrics),
+    route("GET", "/stats", &["hours"], Access::Read, Operation::Stats),
     route("GET", "/health/live", &[], Access::Anyone, Operation::Live),
     route(
         "GET",

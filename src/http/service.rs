@@ -17,6 +17,7 @@ use super::problem::{Kind, Problem};
 use crate::deadline::Timer;
 use crate::stream;
 use crate::task;
+use crate::trace::Caller;
 
 /// How long the body of a request may take to arrive. Nothing else ends a request whose
 /// caller sends a byte now and then, or no more at all.
@@ -65,6 +66,12 @@ impl Request {
             let detail = "the body must arrive within 10 seconds";
             Err(Problem::new(Kind::RequestTimeout, detail))
         })
+    }
+}
+
+impl Caller for Request {
+    fn traceparent(&self) -> Option<Vec<u8>> {
+        self.header("traceparent")
     }
 }
 

@@ -14,6 +14,8 @@ use super::{Command, Failure, Reply};
 use crate::config::{Address, Login};
 use crate::deadline::{Deadline, Timer, nanoseconds};
 use crate::flight::Flight;
+use crate::log;
+use crate::stats::{Event, Stats};
 use crate::task::spawn;
 
 /// How long a caller waits where there is little hope: for the probe of a Redis that
@@ -22,6 +24,8 @@ const LITTLE_HOPE: Duration = Duration::from_millis(5);
 
 /// A Redis, and what it takes to talk to it.
 pub struct Endpoint {
+    /// What the log calls it.
+    pub role: &'static str,
     /// Where it listens.
     pub address: Address,
     /// How to introduce oneself.
@@ -129,7 +133,10 @@ enum State {
 pub struct Link {
     endpoint: Endpoint,
     timer: Rc<Timer>,
+    stats: Rc<Stats>,
     state: RefCell<State>,
+    /// Whether there was a connection before.
+    connected: Cell<bool>,
 }
 
 /// A connection, and whether it was opened for this call.
@@ -140,12 +147,31 @@ struct Lease {
 
 impl Link {
     /// The way to this Redis. Connects at the first call.
-    pub fn new(endpoint: Endpoint, timer: Rc<Timer>) -> Rc<Self> {
+    pub fn new(endpoint: Endpoint, timer: Rc<Timer>, stats: Rc<Stats>) -> Rc<Self> {
         Rc::new(Self {
             endpoint,
             timer,
+            stats,
             state: RefCell::new(State::Idle),
+            connected: Cell::new(false),
         })
+    }
+
+    /// Whether there is a connection.
+    pub fn is_open(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Open(_))
+    }
+
+    /// Sends a command once, if there is a connection, and whatever comes of it says nothing of
+    /// Redis: for what is not worth a connection, and may not be sent twice.
+    pub async fn tell(&self, command: &Command, deadline: &Deadline) {
+        let connection = match &*self.state.borrow() {
+            State::Open(connection) => Rc::clone(connection),
+            _ => return,
+        };
+        let _told = deadline
+            .race(connection.run(command, deadline.begun()))
+            .await;
     }
 
     /// What Redis answers to the command. If a connection that served before turns out
@@ -177,27 +203,56 @@ impl Link {
         let little = silent.then(|| deadline.at_most(LITTLE_HOPE));
         let deadline = little.as_ref().unwrap_or(deadline);
         let result = deadline.race(connection.run(command, now)).await;
-        let result = result.unwrap_or(Err(Failure::Timeout));
+        let result = result.unwrap_or_else(|| Err(self.timed_out()));
         match &result {
             // Those who wait for longer will find out what is wrong, if anything is.
             Err(Failure::Timeout) if silent => {}
             // Redis may have closed it for being idle: no reason to leave Redis alone.
-            Err(Failure::ConnectionLost) if !lease.fresh => self.replace(connection, State::Idle),
+            Err(Failure::ConnectionLost) if !lease.fresh => {
+                self.replace(connection, State::Idle);
+            }
             Err(failure) if failure.is_transport() => {
                 let outage = Outage::begin(failure.clone(), monotonic_clock::now());
-                self.replace(connection, State::Down(outage));
+                if self.replace(connection, State::Down(outage)) {
+                    self.breaker_opened(failure);
+                }
             }
             _ => {}
         }
         result
     }
 
-    /// Takes a broken connection out of use, unless another call already did.
-    fn replace(&self, broken: &Rc<Connection>, with: State) {
+    /// Takes a broken connection out of use, unless another call already did. Whether it did.
+    fn replace(&self, broken: &Rc<Connection>, with: State) -> bool {
         let mut state = self.state.borrow_mut();
-        if matches!(&*state, State::Open(connection) if Rc::ptr_eq(connection, broken)) {
+        let is_used = matches!(&*state, State::Open(connection) if Rc::ptr_eq(connection, broken));
+        if is_used {
             *state = with;
         }
+        is_used
+    }
+
+    fn timed_out(&self) -> Failure {
+        self.stats.happen(Event::Timeout);
+        Failure::Timeout
+    }
+
+    fn connected(&self, after_an_outage: bool) {
+        if self.connected.replace(true) {
+            self.stats.happen(Event::Reconnection);
+        }
+        if after_an_outage {
+            log::event(log::Event::BreakerClosed, &[("redis", &self.endpoint.role)]);
+        }
+    }
+
+    fn breaker_opened(&self, cause: &Failure) {
+        self.stats.happen(Event::BreakerOpening);
+        let redis = &self.endpoint.role;
+        log::event(
+            log::Event::BreakerOpened,
+            &[("redis", redis), ("reason", cause)],
+        );
     }
 
     async fn connection(self: &Rc<Self>, deadline: &Deadline) -> Result<Lease, Failure> {
@@ -290,7 +345,12 @@ impl Link {
         };
         let deadline = self.timer.deadline(self.endpoint.timeout);
         let opened = deadline.race(connect).await;
-        let opened = opened.unwrap_or(Err(Failure::Timeout));
+        let opened = opened.unwrap_or_else(|| Err(self.timed_out()));
+        match (&opened, &outage) {
+            (Ok(_), outage) => self.connected(outage.is_some()),
+            (Err(failure), None) => self.breaker_opened(failure),
+            (Err(_), Some(_)) => {}
+        }
         let now = monotonic_clock::now();
         *self.state.borrow_mut() = match (&opened, outage) {
             (Ok(connection), _) => State::Open(Rc::clone(connection)),

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use provider_connection_cache::http::route::ROUTES;
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::client::Call;
 use crate::support::connection::id;
-use crate::support::in_repository;
+use crate::support::python;
 use crate::support::raw::{bearer, exchange, request};
 use crate::support::redis::Redis;
 use crate::support::secrets;
@@ -55,7 +54,7 @@ async fn schemathesis(
     examples: u32,
 ) -> BTreeSet<Answered> {
     let har = env::temp_dir().join(format!("schemathesis-{}-{name}.har", std::process::id()));
-    let mut command = Command::new(program());
+    let mut command = Command::new(python().with_file_name("schemathesis"));
     command
         .arg("run")
         .arg(format!("http://{}/openapi.json", service.address()))
@@ -83,16 +82,6 @@ async fn schemathesis(
     let report: Value = serde_json::from_str(&report).expect("JSON");
     let entries = report["log"]["entries"].as_array().expect("entries");
     entries.iter().filter_map(answered).collect()
-}
-
-/// The program, which `make test` installs.
-fn program() -> PathBuf {
-    let program = env::var_os("SCHEMATHESIS").map_or_else(
-        || in_repository("target/schemathesis/bin/schemathesis"),
-        PathBuf::from,
-    );
-    assert!(program.exists(), "schemathesis is missing: run `make test`");
-    program
 }
 
 /// What an entry of the report says; none if it is about no path of the description.

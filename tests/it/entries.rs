@@ -52,7 +52,7 @@ async fn every_reference_entry_is_stored_as_the_existing_application_stores_it()
             entry.name
         );
     }
-    assert_eq!(redis.keys("*").len(), reference_entries().len());
+    assert_eq!(redis.keys_of_connections().len(), reference_entries().len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

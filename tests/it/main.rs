@@ -21,6 +21,7 @@ mod in_flight;
 mod memory;
 mod misconfigured;
 mod near_cache;
+mod observability;
 mod outage;
 mod properties;
 mod read_through;

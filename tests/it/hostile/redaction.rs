@@ -93,7 +93,7 @@ async fn no_answer_error_or_log_line_shows_a_secret() {
         assert!(errors.iter().all(Option::is_some));
     }
     assert!(
-        service.log().contains("corrupt entry"),
+        service.log().contains("corrupt_entry"),
         "the log is not read"
     );
 }

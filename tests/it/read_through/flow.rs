@@ -212,7 +212,7 @@ async fn what_is_corrupt_is_replaced_by_what_the_origin_says() {
         assert_eq!(read(&service, number).await, seen(200, HIT));
         assert!(redis.ttl(&service.key(&id(number))) > 0);
     }
-    assert!(service.log().contains("corrupt entry"));
+    assert!(service.log().contains("corrupt_entry"));
     assert_eq!(origin.requests(), 3);
 }
 

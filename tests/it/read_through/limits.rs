@@ -157,7 +157,7 @@ async fn the_rights_that_the_readme_gives_to_redis_users_are_enough() {
     let rights: Vec<_> = rights
         .map(|line| line.replace("PASSWORD", PASSWORD))
         .collect();
-    assert_eq!(rights.len(), 2);
+    assert_eq!(rights.len(), 4);
     for line in rights {
         redis.command::<()>(&line.split(' ').collect::<Vec<_>>());
     }
@@ -197,6 +197,14 @@ async fn the_rights_that_the_readme_gives_to_redis_users_are_enough() {
         [Some(connection(&id(5)))]
     );
     cache.ping().await.unwrap();
+    assert!(!cache.list_ids(None).await.unwrap().ids.is_empty());
+    // Each instance hands on what it counted; read by each of both ways.
+    until("it is counted", || {
+        !redis.keys("provider:conn-stats:*").is_empty()
+    })
+    .await;
+    assert_eq!(cache.stats(1).await.unwrap().len(), 1);
+    assert_eq!(service.read("GET", "/metrics").await.status, 200);
     let denied: Vec<redis::Value> = redis.command(&["ACL", "LOG"]);
     assert!(denied.is_empty(), "{denied:?}");
 }

@@ -139,6 +139,14 @@ impl Cache {
         results.into_iter().map(result).collect()
     }
 
+    /// Lets it go on with what it does beside its calls.
+    pub async fn wait(&mut self, duration: std::time::Duration) {
+        let pause = async |_: &wasmtime::component::Accessor<HostState>| {
+            tokio::time::sleep(duration).await;
+        };
+        self.store.run_concurrent(pause).await.expect("no trap");
+    }
+
     /// The key under which the entry of a connection must be.
     pub fn key(&self, id: &str) -> String {
         match self.prefix.as_str() {
@@ -191,4 +199,7 @@ functions! {
     delete(id: &str) -> bool, call_delete;
     delete_many(ids: &[String]) -> u32, call_delete_many;
     ping() -> Duration, call_ping;
+    inspect(id: &str) -> Inspection, call_inspect;
+    list_ids(cursor: Option<String>) -> IdPage, call_list_ids;
+    stats(hours: u32) -> Vec<HourStats>, call_stats;
 }

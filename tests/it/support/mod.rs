@@ -62,6 +62,16 @@ pub fn spin_component() -> PathBuf {
     built("dist/provider-connection-cache-spin.wasm")
 }
 
+/// The Python that `make test` installs, with what tests/schemathesis lists.
+pub fn python() -> PathBuf {
+    let python = std::env::var_os("PYTHON").map_or_else(
+        || in_repository("target/schemathesis/bin/python"),
+        PathBuf::from,
+    );
+    assert!(python.exists(), "Python is missing: run `make test`");
+    python
+}
+
 fn built(path: &str) -> PathBuf {
     let file = in_repository(path);
     assert!(file.exists(), "{path} is missing: run `make build` first");

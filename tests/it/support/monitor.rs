@@ -35,7 +35,7 @@ impl Monitor {
     }
 
     /// The commands so far, each as its words, without those by which a client makes itself
-    /// known.
+    /// known, and those of scripts.
     pub fn commands(&self, redis: &Redis) -> Vec<Vec<String>> {
         const END: &str = "the-end-of-the-commands";
         redis.command::<()>(&["ECHO", END]);
@@ -44,6 +44,7 @@ impl Monitor {
             line.expect("MONITOR tells of every command")
         };
         std::iter::repeat_with(line)
+            .filter(|line| !line.contains(" lua] "))
             .map(|line| words(&line))
             .take_while(|words| words[1..] != [END])
             .filter(|words| words[0] != "CLIENT")

@@ -166,6 +166,14 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The key of what was counted in an hour, or in all.
+    pub fn stats_key(&self, name: &str) -> String {
+        self.key(name)
+            .replace("provider:conn:", "provider:conn-stats:")
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         self.task.abort();

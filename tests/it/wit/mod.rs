@@ -262,7 +262,7 @@ async fn set_many_stores_nothing_where_one_is_refused() {
         matches!(&refused, Err(Error::Unavailable(text)) if text.contains("OOM")),
         "{refused:?}"
     );
-    assert_eq!(redis.keys("*"), Vec::<String>::new());
+    assert_eq!(redis.keys_of_connections(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,7 +409,7 @@ async fn a_key_prefix_stands_before_the_key_with_a_colon() {
     let mut cache = Cache::with(&redis, &[("key_prefix", "dashtam")]).await;
     cache.set(&connection(&id(1)), None).await.unwrap();
     assert_eq!(
-        redis.keys("*"),
+        redis.keys_of_connections(),
         [format!("dashtam:provider:conn:{}", id(1))]
     );
 }

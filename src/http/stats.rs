@@ -1,0 +1,105 @@
+//! What was counted of late, as JSON.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::cache::HourStats;
+use crate::json;
+use crate::stats::{Counts, Event, Operation, OperationCounts};
+use crate::timestamp::Timestamp;
+
+/// The hours, and what they come to together.
+pub fn body(hours: &[HourStats]) -> Vec<u8> {
+    let mut total = Counts::default();
+    for hour in hours {
+        total.add(&hour.counts);
+    }
+    let of = |hour: &HourStats| Row {
+        hour: Some(hour.hour.begins()),
+        counts: hour.counts.clone(),
+    };
+    json::encode(&Body {
+        hours: hours.iter().map(of).collect(),
+        total: Row {
+            hour: None,
+            counts: total,
+        },
+    })
+}
+
+#[derive(serde::Serialize)]
+struct Body {
+    hours: Vec<Row>,
+    total: Row,
+}
+
+/// What was counted in an hour, or in all.
+struct Row {
+    hour: Option<Timestamp>,
+    counts: Counts,
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_map(None)?;
+        if let Some(hour) = self.hour {
+            row.serialize_entry("hour", &hour)?;
+        }
+        let mut lookups = self.counts.lookups();
+        // Of writes too: an operation that failed is one, whatever it was to do.
+        lookups.tally.errors = self.counts.errors();
+        figures::<S>(&mut row, &lookups)?;
+        for event in Event::ALL {
+            let name = event.name().replace('-', "_");
+            row.serialize_entry(&name, &self.counts.happened(*event))?;
+        }
+        row.serialize_entry("operations", &Operations(&self.counts))?;
+        row.end()
+    }
+}
+
+/// Those that were called.
+struct Operations<'a>(&'a Counts);
+
+impl Serialize for Operations<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let called = Operation::ALL
+            .iter()
+            .map(|operation| (operation.name(), Figures(self.0.of(*operation))))
+            .filter(|(_, figures)| figures.0.latency.count() > 0);
+        serializer.collect_map(called)
+    }
+}
+
+struct Figures<'a>(&'a OperationCounts);
+
+impl Serialize for Figures<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        figures::<S>(&mut map, self.0)?;
+        map.end()
+    }
+}
+
+fn figures<S: Serializer>(map: &mut S::SerializeMap, of: &OperationCounts) -> Result<(), S::Error> {
+    let tally = of.tally;
+    map.serialize_entry("hits", &tally.hits)?;
+    map.serialize_entry("misses", &tally.misses)?;
+    map.serialize_entry("errors", &tally.errors)?;
+    map.serialize_entry("total", &tally.total())?;
+    map.serialize_entry("hit_rate", &(tally.hit_rate() as f64 / 10_000.0))?;
+    let latency = of.latency.percentiles().map(|percentiles| Latency {
+        calls: of.latency.count(),
+        p50_us: percentiles.p50,
+        p95_us: percentiles.p95,
+        p99_us: percentiles.p99,
+    });
+    map.serialize_entry("latency", &latency)
+}
+
+#[derive(serde::Serialize)]
+struct Latency {
+    calls: u64,
+    p50_us: u64,
+    p95_us: u64,
+    p99_us: u64,
+}

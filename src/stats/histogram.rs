@@ -1,0 +1,122 @@
+//! How long operations take.
+
+/// The upper bounds of the buckets, in microseconds, each included. The promise of 5 ms is one.
+pub const BOUNDS: [u64; 15] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000,
+];
+
+/// How many calls took how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    /// The calls in each bucket, not those before it; the last one has no bound.
+    pub calls: [u64; BOUNDS.len() + 1],
+    /// What they took together.
+    pub microseconds: u64,
+}
+
+/// The time, in microseconds, within which that share of the calls ended: an estimate, for within
+/// a bucket they are taken to be spread evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentiles {
+    /// Half of them.
+    pub p50: u64,
+    /// 95 of 100.
+    pub p95: u64,
+    /// 99 of 100.
+    pub p99: u64,
+}
+
+impl Histogram {
+    /// Counts one call.
+    pub fn record(&mut self, nanoseconds: u64) {
+        let microseconds = nanoseconds / 1_000;
+        // Rounded up, for a call of a little more than a bound is not within it.
+        let bucket = BOUNDS.partition_point(|bound| *bound < nanoseconds.div_ceil(1_000));
+        self.calls[bucket] += 1;
+        self.microseconds = self.microseconds.saturating_add(microseconds);
+    }
+
+    /// Adds the calls of another.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, calls) in self.calls.iter_mut().zip(&other.calls) {
+            *sum += calls;
+        }
+        self.microseconds = self.microseconds.saturating_add(other.microseconds);
+    }
+
+    /// How many calls there were.
+    pub fn count(&self) -> u64 {
+        self.calls.iter().sum()
+    }
+
+    /// Its percentiles; none without a call.
+    pub fn percentiles(&self) -> Option<Percentiles> {
+        (self.count() > 0).then(|| Percentiles {
+            p50: self.percentile(50),
+            p95: self.percentile(95),
+            p99: self.percentile(99),
+        })
+    }
+
+    fn percentile(&self, percent: u64) -> u64 {
+        let rank = (self.count() * percent).div_ceil(100).max(1);
+        let (mut before, mut from) = (0, 0);
+        for (calls, bound) in self.calls.iter().zip(BOUNDS) {
+            if before + calls >= rank {
+                return from + (bound - from) * (rank - before) / calls;
+            }
+            (before, from) = (before + calls, bound);
+        }
+        // No more is known of the slowest than that they took longer than this.
+        from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(microseconds: &[u64]) -> Histogram {
+        let mut histogram = Histogram::default();
+        for one in microseconds {
+            histogram.record(one * 1_000);
+        }
+        histogram
+    }
+
+    #[test]
+    fn a_call_is_in_the_first_bucket_that_it_fits_into() {
+        for (nanoseconds, bucket) in [
+            (0, 0),
+            (100_000, 0),
+            (100_001, 1),
+            (5_000_000, 5),
+            (5_000_001, 6),
+            (5_000_000_000, 14),
+            (5_000_000_001, 15),
+            (u64::MAX, 15),
+        ] {
+            let mut histogram = Histogram::default();
+            histogram.record(nanoseconds);
+            assert_eq!(histogram.calls[bucket], 1, "{nanoseconds}");
+            assert_eq!(histogram.count(), 1);
+        }
+    }
+
+    #[test]
+    fn percentiles_are_in_the_bucket_of_their_rank() {
+        assert_eq!(of(&[]).percentiles(), None);
+        let many = |fast, slow| {
+            let all = [vec![400; fast], vec![40_000; slow]].concat();
+            of(&all).percentiles().expect("there are calls")
+        };
+        let Percentiles { p50, p95, p99 } = many(98, 2);
+        assert!((250..=500).contains(&p50), "{p50}");
+        assert!((250..=500).contains(&p95), "{p95}");
+        assert!(p50 < p95);
+        assert!((25_000..=50_000).contains(&p99), "{p99}");
+        assert_eq!(many(0, 1).p50, 50_000);
+        assert_eq!(of(&[9_000_000]).percentile(99), 5_000_000);
+    }
+}

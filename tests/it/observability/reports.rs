@@ -1,0 +1,167 @@
+//! How counts come to Redis: seldom, in one command, and never in anybody's way.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::{calls, stats_when};
+use crate::support::client::Call;
+use crate::support::connection::id;
+use crate::support::monitor::Monitor;
+use crate::support::redis::Redis;
+use crate::support::service::{READ_TOKEN, Service, path};
+use provider_connection_cache_host::InstanceReuse;
+
+/// The commands that hand on counts.
+fn reports(commands: &[Vec<String>]) -> Vec<&Vec<String>> {
+    let is_report = |command: &&Vec<String>| {
+        command
+            .iter()
+            .any(|word| word.ends_with("provider:conn-stats:total"))
+    };
+    commands.iter().filter(is_report).collect()
+}
+
+fn endless() -> InstanceReuse {
+    InstanceReuse {
+        max_instance_reuse_count: usize::MAX,
+        ..InstanceReuse::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_reports_at_most_once_a_second_in_one_command() {
+    let redis = Redis::start(&[]);
+    let service = Service::reusing(&redis, &[], endless()).await;
+    let monitor = Monitor::of(&redis);
+    let mut client = service.connect().await;
+    let target = path(&id(1));
+    let start = Instant::now();
+    let mut lookups = 0;
+    while start.elapsed() < Duration::from_millis(2_500) {
+        let call = Call::new("GET", &target).bearer(READ_TOKEN);
+        assert_eq!(client.send(call).await.status, 404);
+        lookups += 1;
+        // Idle now and then, which is when an instance would like to report.
+        if lookups % 50 == 0 {
+            sleep(Duration::from_millis(60)).await;
+        }
+    }
+    let stats = stats_when(&service, |stats| calls(stats, "get-summary") == lookups).await;
+    let elapsed = start.elapsed();
+    assert_eq!(service.instances_created(), 1);
+    let commands = monitor.commands(&redis);
+    let reports = reports(&commands);
+    assert!(
+        (2..=elapsed.as_secs() + 1).contains(&(reports.len() as u64)),
+        "{reports:?}"
+    );
+    for report in reports {
+        assert_eq!(report[0], "EVAL");
+    }
+    assert_eq!(stats["total"]["misses"], lookups);
+}
+
+/// Which a busy host drops every 50 ms.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_reports_before_it_goes() {
+    let redis = Redis::start(&[]);
+    let reuse = InstanceReuse {
+        max_instance_reuse_count: 16,
+        idle_instance_timeout: Duration::from_millis(1),
+        ..InstanceReuse::default()
+    };
+    let service = Service::reusing(&redis, &[], reuse).await;
+    let mut client = service.connect().await;
+    for _ in 0..400 {
+        let call = Call::new("GET", &path(&id(1))).bearer(READ_TOKEN);
+        assert_eq!(client.send(call).await.status, 404);
+    }
+    stats_when(&service, |stats| calls(stats, "get-summary") == 400).await;
+    assert!(service.instances_created() >= 25);
+    let start = Instant::now();
+    while redis.clients() > 0 {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "an instance is held"
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_counted_lives_for_two_days_under_the_hour_and_in_all() {
+    let redis = Redis::start(&[]);
+    let service = Service::over(&redis).await;
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 404);
+    let stats = stats_when(&service, |stats| calls(stats, "get-summary") == 1).await;
+    let keys = redis.keys("*");
+    let [hour, total] = keys.as_slice() else {
+        panic!("{keys:?}");
+    };
+    assert_eq!(*total, service.stats_key("total"));
+    let begins = stats["hours"][1]["hour"].as_str().unwrap();
+    let before = stats["hours"][0]["hour"].as_str().unwrap();
+    assert!(
+        [begins, before]
+            .map(|begins| service.stats_key(&begins[..13]))
+            .contains(hour),
+        "{hour}"
+    );
+    for key in [hour, total] {
+        let ttl = redis.ttl(key);
+        assert!((172_000..=172_800).contains(&ttl), "{key}: {ttl}");
+        let misses: u64 = redis.command(&["HGET", key, "get-summary:misses"]);
+        assert_eq!(misses, 1);
+    }
+}
+
+/// Nobody may count here. All else is as ever, without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_handed_on_is_dropped_without_a_word() {
+    let redis = Redis::start(&[]);
+    let refused = ["ACL", "SETUSER", "default", "-hincrby"];
+    redis.command::<()>(&refused);
+    let service = Service::reusing(&redis, &[], endless()).await;
+    service.hold(&id(1)).await;
+    let denied = || {
+        let log: Vec<redis::Value> = redis.command(&["ACL", "LOG"]);
+        !log.is_empty()
+    };
+    let start = Instant::now();
+    while !denied() {
+        assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "nothing is reported"
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
+    assert_eq!(service.read("GET", "/health/ready").await.status, 200);
+    assert_eq!(service.log(), "");
+    assert_eq!(service.instances_created(), 1);
+}
+
+/// A report is no reason to look for a Redis that is away, and none to hold an instance.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_no_instance_waits_to_report() {
+    let mut redis = Redis::start(&[]);
+    let reuse = InstanceReuse {
+        idle_instance_timeout: Duration::from_millis(50),
+        ..InstanceReuse::default()
+    };
+    let service = Service::reusing(&redis, &[], reuse).await;
+    redis.stop();
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 404);
+    // The next request finds that one gone.
+    let start = Instant::now();
+    while service.instances_created() == 1 {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "the instance is held"
+        );
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(service.read("GET", &path(&id(1))).await.status, 404);
+    }
+}
