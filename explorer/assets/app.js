@@ -127,6 +127,9 @@ function signOut(why) {
   $("token").focus();
 }
 
+// A browser may keep a page that one has left, to show it when one comes back.
+addEventListener("pagehide", () => token && signOut(""));
+
 $("sign-out").addEventListener("click", () => {
   history.replaceState(null, "", location.pathname);
   signOut("");
@@ -257,6 +260,7 @@ function showHit(id, summary, ttl) {
 function askToDrop(id) {
   $("drop-id").textContent = id;
   $("drop-error").textContent = "";
+  $("drop-confirm").ariaBusy = null;
   $("drop").showModal();
 }
 $("drop-cancel").addEventListener("click", () => $("drop").close());
@@ -266,6 +270,9 @@ $("drop").addEventListener("close", () => document.activeElement === document.bo
 $("drop-confirm").addEventListener("click", async () => {
   const id = $("drop-id").textContent;
   let title = "Dropped";
+  // The second click of two would find that it is not there any more.
+  if ($("drop-confirm").ariaBusy) return;
+  $("drop-confirm").ariaBusy = "true";
   $("drop-error").textContent = "";
   try {
     await ask("drop", `api/connections/${id}`, { method: "DELETE" });
@@ -273,6 +280,7 @@ $("drop-confirm").addEventListener("click", async () => {
     if (!token) return;
     if (problem.status !== 404) {
       $("drop-error").textContent = `${problem.message} Whether it was dropped is not known. Try again.`;
+      $("drop-confirm").ariaBusy = null;
       return;
     }
     title = "It was not there any more";
@@ -349,6 +357,7 @@ let asOf;
 
 async function readStats() {
   clearTimeout(statsTimer);
+  if ($("stats").hidden) stateOf("traffic", "Reading …");
   try {
     showStats(await ask("stats", STATS));
   } catch (problem) {
@@ -369,7 +378,7 @@ const LATENCY = ["p50", "p95", "p99"].map((name) => [name, (sum) => sum.latency?
 const [LOOKUPS, CALLS, HITS, MISSES, ERRORS, ...EVENTS] = [
   ["Lookups", "total"], ["Calls", "calls"], ["Hits", "hits"], ["Misses", "misses"], ["Errors", "errors"],
   ["Timeouts", "timeouts"], ["Corrupt entries", "corrupt_entries"], ["Breaker openings", "breaker_openings"],
-  ["Coalesced lookups", "coalesced_lookups"], ["Reconnections", "reconnections"],
+  ["Coalesced", "coalesced_lookups"], ["Reconnections", "reconnections"],
   ["Origin requests", "origin_requests"], ["Origin failures", "origin_failures"],
 ].map(([name, field]) => [name, (sum) => sum[field], count]);
 

@@ -66,19 +66,23 @@ function draw(tag, attributes = {}, ...children) {
 /** The charts: their element, and what to call with the hours, oldest first. */
 export function charts(h) {
   let hours = [];
-  // By its start, not its place: the hours move on. None is the current one.
-  let chosen = null;
-  const all = KINDS.map((kind) => chart(kind, h, choose));
+  // The hours that are looked at: chosen with the keyboard, and under the pointer, which goes before. By their
+  // start, not their place: the hours move on. None is the current one.
+  let chosen, pointed;
+  const all = KINDS.map((kind) => chart(kind, h, choose, point));
   const element = h("div", { className: "charts" }, ...all.map((one) => one.figure));
   new ResizeObserver(() => show(hours)).observe(element);
 
-  /** Looks at an hour. For a moment, as the pointer does, or until another is chosen. */
-  function choose(index, forAMoment) {
-    if (!hours.length) return;
-    if (!forAMoment) chosen = index === hours.length - 1 ? null : hours[index].hour;
-    select(index);
+  function choose(index) {
+    chosen = index === hours.length - 1 ? undefined : hours[index].hour;
+    select();
   }
-  function select(index = hours.findIndex((hour) => hour.hour === chosen)) {
+  function point(index) {
+    pointed = hours[index]?.hour;
+    select();
+  }
+  function select() {
+    const index = hours.findIndex(({ hour }) => hour === (pointed ?? chosen));
     for (const one of all) one.select(hours, index < 0 ? hours.length - 1 : index);
   }
   function show(latest) {
@@ -90,7 +94,7 @@ export function charts(h) {
   return { element, show };
 }
 
-function chart({ name, note, scale, format, bars, series }, h, choose) {
+function chart({ name, note, scale, format, bars, series }, h, choose, point) {
   const svg = draw("svg", { role: "img", height: HEIGHT });
   const range = h("input", { type: "range", min: 0, ariaLabel: `${name}: hour` });
   const hourLabel = h("span", { className: "muted" });
@@ -113,9 +117,9 @@ function chart({ name, note, scale, format, bars, series }, h, choose) {
   plot.addEventListener("pointermove", (event) => {
     if (event.pointerType !== "mouse" || !step) return;
     const i = Math.floor((event.clientX - plot.getBoundingClientRect().left - LEFT) / step);
-    choose(Math.max(0, Math.min(+range.max, i)), true);
+    point(Math.max(0, Math.min(+range.max, i)));
   });
-  plot.addEventListener("pointerleave", () => choose(undefined, true));
+  plot.addEventListener("pointerleave", () => step && point());
 
   /** Lines, broken where there is no value; a value between two gaps is a dot. */
   function line(hours, of, i) {
