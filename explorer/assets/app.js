@@ -61,7 +61,6 @@ async function ask(purpose, path, { method = "GET", as = token } = {}) {
     if (signal.aborted) return new Promise(() => {});
     throw new Problem(0, "The explorer did not answer. It may be down, or the network is.");
   }
-  if (signal.aborted) return new Promise(() => {});
   try {
     body = body && JSON.parse(body);
   } catch {
@@ -120,6 +119,7 @@ function signOut(why) {
   clearTimeout(tickTimer);
   $("drop").close();
   $("find").reset();
+  links.clear();
   for (const id of ["id-error", "result", "ids", "entries-state", "traffic-state", "totals", "events", "charts", "hours", "operations", "drop-id", "live"]) $(id).replaceChildren();
   $("stats").hidden = true;
   signedIn(false);
@@ -286,7 +286,8 @@ $("drop-confirm").addEventListener("click", async () => {
     title = "It was not there any more";
   }
   $("drop").close();
-  linkTo(id)?.parentElement.remove();
+  links.get(id)?.parentElement.remove();
+  links.delete(id);
   countIds();
   if (id !== shownId) return say(`${title}: ${id}`);
   only("look");
@@ -300,22 +301,26 @@ $("drop-confirm").addEventListener("click", async () => {
 const AT_LEAST = 100, AT_MOST_REQUESTS = 20;
 let cursor = null;
 
-const linkTo = (id) => $("ids").querySelector(`a[href="${link(id)}"]`);
+/** What is listed, by id. */
+const links = new Map();
 
 /** Reads on. Redis hands out ids in portions of any size, even none, and some twice. */
 async function readIds(fromStart) {
   if (fromStart) {
     cursor = null;
+    links.clear();
     $("ids").replaceChildren();
     $("more").hidden = true;
   }
-  const had = $("ids").children.length;
+  const had = links.size;
   stateOf("entries", "Reading …");
   try {
-    for (let asked = 0; asked < AT_MOST_REQUESTS && $("ids").children.length < had + AT_LEAST; asked++) {
+    for (let asked = 0; asked < AT_MOST_REQUESTS && links.size < had + AT_LEAST; asked++) {
       const page = await ask("ids", `api/connections${cursor === null ? "" : `?cursor=${encodeURIComponent(cursor)}`}`);
       for (const id of page.ids) {
-        if (!linkTo(id)) $("ids").append(h("li", {}, h("a", { href: link(id) }, id)));
+        if (links.has(id)) continue;
+        links.set(id, h("a", { href: link(id) }, id));
+        $("ids").append(h("li", {}, links.get(id)));
       }
       cursor = page.next;
       if (cursor === null) break;
@@ -332,7 +337,7 @@ async function readIds(fromStart) {
 }
 
 function countIds() {
-  const ids = $("ids").children.length;
+  const ids = links.size;
   const all = cursor === null;
   stateOf("entries", ids ? `${count(ids)} ${ids === 1 ? "id" : "ids"}${all ? "" : ", and there are more"}` : all ? "Nothing is cached." : "None found yet, but there may be more.");
 }
@@ -340,7 +345,7 @@ function countIds() {
 /** Marks the one that is open. */
 function mark() {
   $("ids").querySelector("[aria-current]")?.removeAttribute("aria-current");
-  if (shownId) linkTo(shownId)?.setAttribute("aria-current", "true");
+  links.get(shownId)?.setAttribute("aria-current", "true");
 }
 
 $("reload").addEventListener("click", () => readIds(true));

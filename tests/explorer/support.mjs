@@ -1,4 +1,13 @@
 // What the tests of the explorer stand on: the service, Redis, a browser, and what holds in every test.
+//
+// They need a running service with the explorer, and a Redis of their own in which nothing is cached yet:
+//
+//   npm ci
+//   EXPLORER_URL=http://127.0.0.1:3000/explorer/ EXPLORER_TOKEN=… SERVICE_URL=http://127.0.0.1:3000 \
+//     READ_TOKEN=… WRITE_TOKEN=… REDIS_PORT=6379 npm test
+//
+// and, where they are not empty or not usual, KEY_PREFIX, REDIS_PASSWORD and CHROMIUM. With SCREENSHOTS=DIRECTORY they
+// leave pictures there.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -12,7 +21,7 @@ const setting = (name) => process.env[name] ?? assert.fail(`set ${name}`);
 export const EXPLORER = setting("EXPLORER_URL");
 export const TOKEN = setting("EXPLORER_TOKEN");
 const SERVICE = `${setting("SERVICE_URL")}/v1/provider-connections`;
-const PREFIX = process.env.KEY_PREFIX ? `${process.env.KEY_PREFIX}:` : "";
+const key = (id) => `${process.env.KEY_PREFIX ? `${process.env.KEY_PREFIX}:` : ""}provider:conn:${id}`;
 
 /** In the ciphertext of every connection that is stored here. It must come back nowhere. */
 const CIPHERTEXT = "Y2lwaGVydGV4dC1vZi10aGUtZXhwbG9yZXItdGVzdHM";
@@ -97,7 +106,8 @@ export function redis(...words) {
   });
 }
 /** Puts a value under a connection's key, past the service. */
-export const redisSet = (id, value) => redis("SET", `${PREFIX}provider:conn:${id}`, value);
+export const redisSet = (id, value) => redis("SET", key(id), value);
+export const redisDelete = (id) => redis("DEL", key(id));
 
 // --- The browser ---
 
