@@ -41,7 +41,7 @@ async fn respond(instance: &Instance, request: &Request) -> Result<Answer, Probl
 }
 
 /// Who shows no token may not know better; who shows a wrong one has lost the right one, or tries.
-fn log_refused_token(problem: &Problem, request: &Request) {
+pub fn log_refused_token(problem: &Problem, request: &Request) {
     let is_refused = matches!(problem.kind(), Kind::Unauthorized | Kind::Forbidden);
     if is_refused && request.header("authorization").is_some() {
         log::event(log::Event::TokenRefused, &[("reason", &problem.detail())]);

@@ -23,11 +23,11 @@ pub enum Grant {
     Write,
 }
 
-/// The tokens that grant something. With none of them, nothing is granted to anybody.
+/// The tokens of both roles. With none of them, nothing is granted to anybody.
 #[derive(Debug)]
 pub struct Tokens {
-    read: Vec<Token>,
-    write: Vec<Token>,
+    read: TokenSet,
+    write: TokenSet,
 }
 
 impl Tokens {
@@ -39,13 +39,7 @@ impl Tokens {
     /// What the token that is shown grants. All tokens are compared, whatever the first
     /// comparison says: the time taken tells neither which one it was nor how near it came.
     pub fn grant(&self, shown: &[u8]) -> Grant {
-        let shown = Token::padded(shown);
-        let among = |tokens: &[Token]| {
-            let same = tokens.iter().map(|token| token.is(&shown));
-            same.fold(Choice::from(0), |any, same| any | same)
-        };
-        let (read, write) = (among(&self.read), among(&self.write));
-        match (write.into(), read.into()) {
+        match (self.write.contains(shown), self.read.contains(shown)) {
             (true, _) => Grant::Write,
             (false, true) => Grant::Read,
             (false, false) => Grant::Nothing,
@@ -60,24 +54,51 @@ impl TryFrom<&Variables> for Tokens {
     /// a mistake at once, and from the first instance that has it.
     fn try_from(variables: &Variables) -> Result<Self, ConfigError> {
         let parse = |variable| {
-            let parts = variables.get(variable).split(',').map(str::trim_ascii);
-            // Nothing between two commas is a variable that is not set.
-            let given = parts.filter(|part| !part.is_empty());
-            let tokens: Option<Vec<_>> = given.map(Token::parse).collect();
+            let tokens = TokenSet::parse(variables.get(variable));
             tokens.ok_or(ConfigError {
                 variable,
-                rule: "tokens of 32 to 256 visible ASCII characters, separated by commas",
+                rule: TokenSet::RULE,
             })
         };
         let (read, write) = (parse(Variable::ReadToken)?, parse(Variable::WriteToken)?);
-        let shared = |one: &Token| read.iter().any(|other| one.is(other).into());
-        if write.iter().any(shared) {
+        let shared = |one: &Token| read.0.iter().any(|other| one.is(other).into());
+        if write.0.iter().any(shared) {
             return Err(ConfigError {
                 variable: Variable::WriteToken,
                 rule: "other tokens than those of read_token",
             });
         }
         Ok(Self { read, write })
+    }
+}
+
+/// Tokens of which each is as good as the others.
+#[derive(Debug)]
+pub struct TokenSet(Vec<Token>);
+
+impl TokenSet {
+    /// What the text of a set must be.
+    pub const RULE: &str = "tokens of 32 to 256 visible ASCII characters, separated by commas";
+
+    /// Reads the tokens; none if one of them cannot be used.
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts = text.split(',').map(str::trim_ascii);
+        // Nothing between two commas is a variable that is not set.
+        let given = parts.filter(|part| !part.is_empty());
+        given.map(Token::parse).collect::<Option<_>>().map(Self)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the token that is shown is one of them. All of them are compared, whatever the
+    /// first comparison says.
+    pub fn contains(&self, shown: &[u8]) -> bool {
+        let shown = Token::padded(shown);
+        let same = self.0.iter().map(|token| token.is(&shown));
+        same.fold(Choice::from(0), |any, same| any | same).into()
     }
 }
 

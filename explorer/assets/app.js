@@ -190,6 +190,7 @@ function showAnswer({ id, found, reason, summary, ttl_seconds: ttl }) {
   if (found === "hit") return showHit(id, summary, ttl);
   const [title, ...text] = {
     miss: ["Not cached", "There is no such entry, or its lifetime is over. The next lookup goes to the database."],
+    "not-found": ["No such connection", "The origin said so a moment ago, and that is what is cached."],
     corrupt: ["Corrupt entry", reason, "A lookup takes it for a miss."],
     unavailable: ["Redis is away", reason, "Until it answers, lookups are misses."],
   }[found];

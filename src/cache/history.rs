@@ -63,6 +63,11 @@ impl Hours {
         (1..=Self::MAX).contains(&hours).then_some(Self(hours))
     }
 
+    /// How many.
+    pub fn count(self) -> u32 {
+        self.0
+    }
+
     /// The hours up to the last, the oldest first.
     pub fn up_to(self, last: Hour) -> impl Iterator<Item = Hour> {
         (0..self.0).rev().map(move |hours| last.back(hours))

@@ -48,14 +48,14 @@ pub fn require(grant: Grant, access: Access) -> Result<(), Problem> {
 }
 
 /// A problem with a challenge, whose parameters come after the realm (RFC 6750, section 3).
-fn challenge(kind: Kind, detail: &'static str, parameters: &str) -> Problem {
+pub fn challenge(kind: Kind, detail: &'static str, parameters: &str) -> Problem {
     let challenge = format!(r#"Bearer realm="provider-connection-cache"{parameters}"#);
     Problem::new(kind, detail).with_header("www-authenticate", challenge)
 }
 
 /// The token of an `Authorization` header; the scheme's case does not matter (RFC 9110,
 /// section 11.1).
-fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
     scheme
         .eq_ignore_ascii_case(b"Bearer ")

@@ -147,7 +147,7 @@ impl Command {
 }
 
 /// Reads the `{id}` of a path. What is not UTF-8 once decoded is no UUID either.
-fn parse_id(segment: &str) -> Result<Id, Invalid> {
+pub fn parse_id(segment: &str) -> Result<Id, Invalid> {
     let decoded = percent_decode_str(segment).decode_utf8();
     Id::parse("id", &decoded.unwrap_or(Cow::Borrowed("")))
 }

@@ -114,6 +114,11 @@ impl Problem {
         Self::new(Kind::TooLarge, "the body must be at most 64 KiB")
     }
 
+    /// Redis did not confirm it: a moment later it may.
+    pub fn unavailable(detail: String) -> Self {
+        Self::new(Kind::Unavailable, detail).with_header("retry-after", "1".to_owned())
+    }
+
     /// What a person is told.
     pub fn detail(&self) -> &str {
         &self.detail
@@ -156,7 +161,6 @@ impl From<Invalid> for Problem {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        let problem = Self::new(Kind::Unavailable, failure.to_string());
-        problem.with_header("retry-after", "1".to_owned())
+        Self::unavailable(failure.to_string())
     }
 }

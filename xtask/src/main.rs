@@ -12,13 +12,23 @@ use wit_component::ComponentEncoder;
 /// terminals, exit) is no import of the component then, and 17 KB smaller.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Each component: its file, and the features that make it.
-const COMPONENTS: [(&str, &[&str]); 2] = [
+/// Each component: its file, its package, and the features that make it.
+const COMPONENTS: [(&str, &str, &[&str]); 3] = [
     (
         "provider-connection-cache.wasm",
+        "provider-connection-cache",
         &["--no-default-features", "--features", "component"],
     ),
-    ("provider-connection-cache-spin.wasm", &[]),
+    (
+        "provider-connection-cache-spin.wasm",
+        "provider-connection-cache",
+        &[],
+    ),
+    (
+        "provider-connection-explorer.wasm",
+        "provider-connection-explorer",
+        &[],
+    ),
 ];
 
 fn main() -> Result<()> {
@@ -27,8 +37,8 @@ fn main() -> Result<()> {
         .context("xtask has a parent")?;
     let dist = root.join("dist");
     fs::create_dir_all(&dist)?;
-    for (name, features) in COMPONENTS {
-        let module = fs::read(build(root, features)?)?;
+    for (name, package, features) in COMPONENTS {
+        let module = fs::read(build(root, package, features)?)?;
         let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
         let component = strip_names(&encoder.encode()?)?;
         let path = dist.join(name);
@@ -41,19 +51,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Builds the module of the component with these features, and says where it is.
-fn build(root: &Path, features: &[&str]) -> Result<PathBuf> {
+/// Builds the module of the component of this package with these features, and says where it is.
+fn build(root: &Path, package: &str, features: &[&str]) -> Result<PathBuf> {
     // As a `cdylib` alone, for link-time optimization leaves out a crate that is an `rlib`
     // too; with relocations compressed, which are padded to five bytes each otherwise.
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(root)
-        .args([
-            "rustc",
-            "--quiet",
-            "--package",
-            "provider-connection-cache",
-            "--lib",
-        ])
+        .args(["rustc", "--quiet", "--package", package, "--lib"])
         .args(["--release", "--target", TARGET, "--crate-type", "cdylib"])
         .args(features)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags().join("\x1f"))
@@ -61,7 +65,8 @@ fn build(root: &Path, features: &[&str]) -> Result<PathBuf> {
         .context("cargo cannot be run")?;
     ensure!(status.success(), "the component does not build");
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join(format!("{TARGET}/release/provider_connection_cache.wasm")))
+    let module = package.replace('-', "_");
+    Ok(target.join(format!("{TARGET}/release/{module}.wasm")))
 }
 
 /// Flags for every crate. Paths of this machine do not belong in what is shipped.

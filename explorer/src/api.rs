@@ -1,0 +1,68 @@
+//! What the page asks.
+
+use provider_connection_cache::cache::Hours;
+use provider_connection_cache::connection::Id;
+use provider_connection_cache::http::command::{parse_hours, parse_id};
+use provider_connection_cache::http::problem::{Kind, Problem};
+use provider_connection_cache::http::query::Query;
+
+/// One thing that can be asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// What the cache holds of a connection.
+    Inspect(Id),
+    /// Drop the entry of a connection.
+    Delete(Id),
+    /// Some ids of what is cached.
+    ListIds {
+        /// Where the page before ended.
+        cursor: Option<String>,
+    },
+    /// What was counted.
+    Stats(Hours),
+}
+
+impl Command {
+    /// Reads what is asked for at a path under the route.
+    pub fn parse(method: &str, path: &str, query: &str) -> Result<Self, Problem> {
+        let Some(path) = path.strip_prefix("/api/") else {
+            return Err(nothing());
+        };
+        let is_get = matches!(method, "GET" | "HEAD");
+        match path {
+            "connections" if is_get => {
+                let query = Query::parse(query, &["cursor"])?;
+                let cursor = query.get("cursor").map(str::to_owned);
+                Ok(Self::ListIds { cursor })
+            }
+            "stats" if is_get => {
+                let query = Query::parse(query, &["hours"])?;
+                let hours = query.get("hours").map(parse_hours).transpose()?;
+                Ok(Self::Stats(hours.unwrap_or(Hours::DAY)))
+            }
+            "connections" | "stats" => Err(not_allowed("GET, HEAD")),
+            path => {
+                let id = path.strip_prefix("connections/").ok_or_else(nothing)?;
+                if id.contains('/') {
+                    return Err(nothing());
+                }
+                Query::parse(query, &[])?;
+                match method {
+                    "DELETE" => Ok(Self::Delete(parse_id(id)?)),
+                    _ if is_get => Ok(Self::Inspect(parse_id(id)?)),
+                    _ => Err(not_allowed("GET, HEAD, DELETE")),
+                }
+            }
+        }
+    }
+}
+
+fn nothing() -> Problem {
+    Problem::new(Kind::NoSuchRoute, "the explorer is at /explorer/")
+}
+
+/// The problem of a method that a path does not have.
+pub fn not_allowed(allow: &'static str) -> Problem {
+    let problem = Problem::new(Kind::MethodNotAllowed, format!("use {allow}"));
+    problem.with_header("allow", allow.to_owned())
+}
