@@ -8,7 +8,7 @@ SHELL := bash
 SETTINGS := REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
 	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES \
 	ORIGIN ORIGIN_FAULT ORIGIN_URL ORIGIN_TOKEN ORIGIN_TIMEOUT_MS NEGATIVE_TTL REFRESH_AHEAD STALE_IF_ERROR \
-	TTL_JITTER READ_TOKEN WRITE_TOKEN PORT
+	TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER EXPLORER_TOKEN PORT
 $(foreach name,$(SETTINGS),$(if $(filter command,$(origin $(name))),\
 	$(eval override $(name) := $$(value $(name)))))
 export $(SETTINGS)
@@ -27,7 +27,7 @@ tools:
 build: tools ## build both components into dist/
 	cargo run --quiet --profile host -p xtask
 
-up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo: and an origin)
+up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo, EXPLORER=1)
 	@scripts/up.sh
 
 test: build ## run every test, against a real Redis

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make up`: builds the component and serves it on http://127.0.0.1:$PORT until it is
-# stopped, with a Redis of its own unless REDIS_ADDRESS names one, and with ORIGIN=demo an origin
-# of its own to read through to. The settings are those of README.md, from the environment. Secrets
+# stopped, with a Redis of its own unless REDIS_ADDRESS names one, with ORIGIN=demo an origin
+# of its own to read through to, and with EXPLORER=1 the explorer. The settings are those of README.md, from the environment. Secrets
 # go on through the environment and pipes alone: command lines are for everybody to see.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -77,6 +77,14 @@ check_origin() {
     [ -z "${ORIGIN_URL:-}" ] || ORIGIN_ADDRESS=$(origin_address "$ORIGIN_URL")
 }
 
+check_explorer() {
+    check_tokens EXPLORER_TOKEN "${EXPLORER_TOKEN:-}"
+    case ${EXPLORER:-} in
+    1 | '') ;;
+    *) fail "EXPLORER must be 1" ;;
+    esac
+}
+
 check_settings() {
     [[ $port =~ ^[0-9]{1,5}$ ]] && ((10#$port >= 1 && 10#$port <= 65535)) ||
         fail "PORT must be 1 to 65535"
@@ -87,6 +95,7 @@ check_settings() {
     [ -z "${REDIS_USERNAME:-}" ] || [ -n "${REDIS_PASSWORD:-}" ] ||
         fail "REDIS_USERNAME needs REDIS_PASSWORD too"
     check_origin
+    check_explorer
     ! is_listening "$port" ||
         fail "port $port is already in use; choose another one with PORT=…"
 }
@@ -163,7 +172,7 @@ start_server() {
     for name in REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
         KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES \
         ORIGIN_URL ORIGIN_ADDRESS ORIGIN_TOKEN ORIGIN_TIMEOUT_MS NEGATIVE_TTL REFRESH_AHEAD STALE_IF_ERROR \
-        TTL_JITTER READ_TOKEN WRITE_TOKEN; do
+        TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER_TOKEN; do
         value=${!name:-}
         [ -z "$value" ] || export "SPIN_VARIABLE_$name=$value"
     done
@@ -209,6 +218,7 @@ print_usage() {
     echo "curl -i '$connections/lookup' -H $read_header $json -d '{\"ids\":[\"$id\",\"${id%1}2\"]}'"
     echo "curl -i -X DELETE '$connections/$id' -H $write_header"
     [ -z "$origin" ] || print_usage_of_origin
+    [ -z "${EXPLORER_TOKEN:-}" ] || print_usage_of_explorer
     echo
     echo "ready $base"
 }
@@ -226,6 +236,18 @@ print_usage_of_origin() {
     echo "curl -i -X DELETE '$connections/$id' -H $write_header"
 }
 
+print_usage_of_explorer() {
+    echo
+    echo "explorer: $base/explorer/"
+    [ -n "$given_explorer_token" ] || echo "token:    $EXPLORER_TOKEN"
+}
+
+# Something to look at. Only in a Redis that was started here: one that was given may be empty for a moment,
+# and is nobody's to fill.
+fill() {
+    REDIS_ADDRESS=$REDIS_ADDRESS cargo run --quiet --profile host -p provider-connection-explorer-demo >&2
+}
+
 check_settings
 scripts/tools.sh
 redis_server=
@@ -234,10 +256,14 @@ redis_server=
 has_spin || cargo build --quiet --profile host -p provider-connection-cache-host
 [ -z "${ORIGIN:-}" ] || cargo build --quiet --profile host -p provider-connection-origin
 
+[ -z "${EXPLORER:-}" ] || cargo build --quiet --profile host -p provider-connection-explorer-demo
+
 given_read_token=${READ_TOKEN:-}
 given_write_token=${WRITE_TOKEN:-}
 READ_TOKEN=${READ_TOKEN:-$(random_token)}
 WRITE_TOKEN=${WRITE_TOKEN:-$(random_token)}
+given_explorer_token=${EXPLORER_TOKEN:-}
+[ -z "${EXPLORER:-}" ] || EXPLORER_TOKEN=${EXPLORER_TOKEN:-$(random_token)}
 
 trap stop EXIT
 trap 'exit 130' INT
@@ -245,6 +271,7 @@ trap 'exit 143' TERM
 trap 'exit 129' HUP
 directory=$(mktemp -d "${TMPDIR:-/tmp}/provider-connection-cache.XXXXXX")
 [ -z "$redis_server" ] || start_redis "$redis_server"
+[ -z "$redis_server" ] || [ -z "${EXPLORER:-}" ] || fill
 [ -z "${ORIGIN:-}" ] || start_origin
 start_server
 answer=$(get /health/ready)
