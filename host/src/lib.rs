@@ -7,6 +7,7 @@
 mod allowed_hosts;
 mod app;
 mod bindings;
+mod component;
 mod limits;
 mod log;
 mod manifest;
