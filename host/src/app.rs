@@ -39,8 +39,8 @@ pub struct AppOptions {
 /// Most applications have one component, and some methods speak of it. Of several it is the first
 /// that the manifest gives a route; each of them has addresses, variables and instances of its own.
 ///
-/// Loading the same component again is cheap: it is compiled once in a process, until its file
-/// changes.
+/// Loading the same component again is cheap: it is compiled once in a process, until its file or
+/// that of a dependency changes.
 pub struct App {
     runtime: &'static Runtime,
     /// At least one.
@@ -53,7 +53,7 @@ impl App {
     /// Loads the application that the manifest `spin.toml` at `manifest` describes.
     ///
     /// Fails if there is something in it that Spin or this host does not accept, if a required
-    /// variable has no value, if a component's file is missing.
+    /// variable has no value, if a component's file is missing, or if a dependency does not fit.
     pub fn load(manifest: &Path, options: AppOptions) -> Result<Self> {
         let manifest = Manifest::read(manifest)?;
         let environment = |name: &str| options.use_env.then(|| env::var(name).ok()).flatten();
@@ -62,6 +62,7 @@ impl App {
             AppComponent::new(
                 &component.id,
                 &component.source,
+                &component.dependencies,
                 AllowedHosts::new(&component.allowed_outbound_hosts, &variables)?,
                 component.variables(&variables)?,
                 &options,
@@ -91,6 +92,7 @@ impl App {
         let component = AppComponent::new(
             "component",
             wasm,
+            &[],
             AllowedHosts::new(&allowed_outbound_hosts, &BTreeMap::new())?,
             options.variables.clone(),
             &options,

@@ -13,8 +13,8 @@ use anyhow::Result;
 use wasmtime::{Store, component::Component};
 
 use crate::{
-    allowed_hosts::AllowedHosts, app::AppOptions, limits::Limits, log::LogSink,
-    outbound_http::OutboundHttp, redis::Redis, runtime::Runtime, state::HostState,
+    allowed_hosts::AllowedHosts, app::AppOptions, dependency::Dependency, limits::Limits,
+    log::LogSink, outbound_http::OutboundHttp, redis::Redis, runtime::Runtime, state::HostState,
     variables::Variables,
 };
 
@@ -35,6 +35,7 @@ impl AppComponent {
     pub(crate) fn new(
         id: &str,
         wasm: &Path,
+        dependencies: &[Dependency],
         allowed_hosts: AllowedHosts,
         variables: BTreeMap<String, String>,
         options: &AppOptions,
@@ -43,7 +44,7 @@ impl AppComponent {
         Ok(Self {
             runtime,
             id: id.to_owned(),
-            compiled: runtime.component(wasm)?,
+            compiled: runtime.component(id, wasm, dependencies)?,
             allowed_hosts: Arc::new(allowed_hosts),
             variables: Arc::new(Variables::new(id, variables)),
             log: options.log.clone(),

@@ -9,7 +9,12 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::{Deserialize, de::IgnoredAny};
 
-use crate::{route::Route, template, variables::check_name};
+use crate::{
+    dependency::{Dependency, dependencies},
+    route::Route,
+    template,
+    variables::check_name,
+};
 
 /// An application manifest: components behind routes, and the variables they are given.
 pub(crate) struct Manifest {
@@ -24,6 +29,7 @@ pub(crate) struct Manifest {
 pub(crate) struct Component {
     pub(crate) id: String,
     pub(crate) source: PathBuf,
+    pub(crate) dependencies: Vec<Dependency>,
     pub(crate) allowed_outbound_hosts: Vec<String>,
     variables: BTreeMap<String, String>,
 }
@@ -78,6 +84,9 @@ struct ComponentTable {
     // A value of another type is refused later, without the parser's message, which would show it.
     #[serde(default)]
     variables: BTreeMap<String, toml::Value>,
+    #[serde(default)]
+    dependencies: BTreeMap<String, toml::Value>,
+    dependencies_inherit_configuration: Option<bool>,
     // What follows concerns other commands, or nothing without what is refused.
     #[serde(rename = "description")]
     _description: Option<IgnoredAny>,
@@ -92,6 +101,19 @@ struct ComponentTable {
     #[serde(rename = "tool")]
     _tool: Option<IgnoredAny>,
 }
+
+/// What a component may not have that is the dependency of another: it would not be used.
+const NOT_OF_DEPENDENCIES: [&str; 9] = [
+    "ai_models",
+    "allowed_http_hosts",
+    "allowed_outbound_hosts",
+    "dependencies",
+    "environment",
+    "files",
+    "key_value_stores",
+    "sqlite_databases",
+    "variables",
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -213,9 +235,19 @@ impl Component {
             Ok((name, value))
         };
         let variables = table.variables.into_iter().map(variable);
+        let dependencies = dependencies(
+            table.dependencies,
+            table.dependencies_inherit_configuration,
+            |dependency| source_of_dependency(dependency, id, all),
+        )?;
+        let in_directory = |dependency: Dependency| Dependency {
+            path: directory.join(&dependency.path),
+            ..dependency
+        };
         Ok(Self {
             id: id.to_owned(),
             source: directory.join(&table.source),
+            dependencies: dependencies.into_iter().map(in_directory).collect(),
             allowed_outbound_hosts: table.allowed_outbound_hosts,
             variables: variables.collect::<Result<_>>()?,
         })
@@ -233,6 +265,34 @@ impl Component {
         };
         self.variables.iter().map(resolve).collect()
     }
+}
+
+/// The file of the component `id`, on which `dependent` depends.
+fn source_of_dependency(
+    id: &str,
+    dependent: &str,
+    all: &BTreeMap<String, toml::Table>,
+) -> Result<PathBuf> {
+    let table = all
+        .get(id)
+        .with_context(|| format!("dependency ID {id} does not exist"))?;
+    let is_empty = |value: &toml::Value| match value {
+        toml::Value::Array(items) => items.is_empty(),
+        toml::Value::Table(items) => items.is_empty(),
+        _ => false,
+    };
+    let specified: Vec<_> = NOT_OF_DEPENDENCIES
+        .into_iter()
+        .filter(|key| table.get(*key).is_some_and(|value| !is_empty(value)))
+        .collect();
+    ensure!(
+        specified.is_empty(),
+        "Dependencies may not have their own resources or permissions. Component {id} cannot be used as a dependency of {dependent} because it specifies: {}",
+        specified.join(", ")
+    );
+    let source = table.get("source").and_then(toml::Value::as_str);
+    let source = source.with_context(|| format!("the source of component {id} is not a file"))?;
+    Ok(source.into())
 }
 
 #[cfg(test)]
@@ -281,6 +341,7 @@ mod tests {
         assert_eq!(component.id, "cache");
         assert_eq!(component.source, Path::new("app/dist/cache.wasm"));
         assert_eq!(component.allowed_outbound_hosts, ["{{ redis_address }}"]);
+        assert_eq!(component.dependencies, []);
         let [(route, id)] = &manifest.routes[..] else {
             bail!("{} routes", manifest.routes.len());
         };
@@ -308,6 +369,12 @@ mod tests {
             source = "b.wasm"
             [component.b.variables]
             own = "b"
+            [component.b.dependencies]
+            "x:y/z" = { component = "c", inherit_configuration = true }
+            "v:w" = { path = "dist/w.wasm" }
+            [component.c]
+            source = "c.wasm"
+            environment = {}
             [component.unused]
             source = "unused.wasm"
             files = ["not served, so never missed"]
@@ -329,6 +396,9 @@ mod tests {
         let [b, a] = &manifest.components[..] else {
             bail!("{} components", manifest.components.len());
         };
+        let dependencies = b.dependencies.iter();
+        let paths = dependencies.map(|dependency| dependency.path.as_path());
+        assert!(paths.eq(["app/dist/w.wasm", "app/c.wasm"].map(Path::new)));
         assert_eq!(b.variables(&map(&[]))?, map(&[("own", "b")]));
         assert_eq!(a.variables(&map(&[]))?, map(&[]));
         Ok(())
@@ -421,6 +491,16 @@ mod tests {
                 "read_token = \"{{ token }}\"",
                 "read_token = 123456",
                 "must be a string",
+            ),
+            (
+                "command = \"make\"",
+                "command = \"make\"\n[component.cache.dependencies]\n\"a:b\" = \"1\"",
+                "component \"cache\": dependency 'a:b': it comes from a registry",
+            ),
+            (
+                "command = \"make\"",
+                "command = \"make\"\n[component.cache.dependencies]\n\"a:b\" = { component = \"cache\" }",
+                "Component cache cannot be used as a dependency of cache because it specifies: allowed_outbound_hosts, dependencies, variables",
             ),
         ] {
             assert!(MANIFEST.contains(from), "{from}");
