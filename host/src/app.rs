@@ -1,16 +1,8 @@
-//! An application: a compiled component and what it may see.
+//! An application: its components, and the routes that lead to them.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-};
+use std::{collections::BTreeMap, env, fmt::Display, path::Path, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, anyhow};
 use wasmtime::{
     Engine, Store,
     component::{Component, Linker},
@@ -18,15 +10,13 @@ use wasmtime::{
 
 use crate::{
     allowed_hosts::AllowedHosts,
-    limits::Limits,
+    component::AppComponent,
     log::LogSink,
-    manifest::Manifest,
-    outbound_http::OutboundHttp,
-    redis::Redis,
-    route::Route,
+    manifest::{self, Manifest},
+    route::{Route, Routes},
     runtime::Runtime,
     state::HostState,
-    variables::{Variables, check_name},
+    variables::check_name,
 };
 
 /// How to load an application.
@@ -40,51 +30,51 @@ pub struct AppOptions {
     /// The most memory that one instance may have, in bytes. Without a value there is no limit but
     /// that of WebAssembly.
     pub max_instance_memory: Option<usize>,
-    /// Where the component's output and the host's errors go.
+    /// Where the components' output and the host's errors go.
     pub log: LogSink,
 }
 
-/// A Spin application with one component, ready to be instantiated or served.
+/// A Spin application, ready to be served, or its components to be instantiated.
 ///
-/// Loading the same component again is cheap: it is compiled once in a process, until its file
-/// changes.
+/// Most applications have one component, and some methods speak of it. Of several it is the first
+/// that the manifest gives a route; each of them has addresses, variables and instances of its own.
+///
+/// Loading the same component again is cheap: it is compiled once in a process, until its file or
+/// that of a dependency changes.
 pub struct App {
     runtime: &'static Runtime,
-    component: Component,
-    component_id: String,
-    route: Route,
-    allowed_hosts: Arc<AllowedHosts>,
-    variables: Arc<Variables>,
+    /// At least one.
+    components: Vec<Arc<AppComponent>>,
+    routes: Routes,
     log: LogSink,
-    max_instance_memory: Option<usize>,
-    peak_memory: Arc<AtomicUsize>,
-    instances_created: AtomicUsize,
 }
 
 impl App {
     /// Loads the application that the manifest `spin.toml` at `manifest` describes.
     ///
     /// Fails if there is something in it that Spin or this host does not accept, if a required
-    /// variable has no value, or if the component's file is missing.
+    /// variable has no value, if a component's file is missing, or if a dependency does not fit.
     pub fn load(manifest: &Path, options: AppOptions) -> Result<Self> {
-        let directory = manifest.parent().unwrap_or(Path::new(""));
         let manifest = Manifest::read(manifest)?;
         let environment = |name: &str| options.use_env.then(|| env::var(name).ok()).flatten();
         let variables = manifest.application_variables(&options.variables, environment)?;
-        let component_variables = manifest.component_variables(&variables)?;
-        let Manifest {
-            route,
-            component_id,
-            component,
-            ..
-        } = manifest;
+        let load = |component: &manifest::Component| {
+            AppComponent::new(
+                &component.id,
+                &component.source,
+                &component.dependencies,
+                AllowedHosts::new(&component.allowed_outbound_hosts, &variables)?,
+                component.variables(&variables)?,
+                &options,
+            )
+        };
+        let load =
+            |component| load(component).with_context(|| format!("component {:?}", component.id));
+        let components = manifest.components.iter().map(load);
         Self::new(
-            &directory.join(&component.source),
-            component_id,
-            route,
-            AllowedHosts::new(&component.allowed_outbound_hosts, &variables)?,
-            component_variables,
-            options,
+            components.collect::<Result<_>>()?,
+            manifest.routes,
+            options.log,
         )
     }
 
@@ -97,38 +87,30 @@ impl App {
         options: AppOptions,
     ) -> Result<Self> {
         for name in options.variables.keys() {
-            check_name(name).map_err(|error| anyhow::anyhow!("variable {error}"))?;
+            check_name(name).map_err(|error| anyhow!("variable {error}"))?;
         }
-        Self::new(
+        let component = AppComponent::new(
+            "component",
             wasm,
-            "component".to_owned(),
-            Route::new("/...")?,
+            &[],
             AllowedHosts::new(&allowed_outbound_hosts, &BTreeMap::new())?,
             options.variables.clone(),
-            options,
-        )
+            &options,
+        )?;
+        let routes = vec![(Route::new("/...")?, component.id().to_owned())];
+        Self::new(vec![component], routes, options.log)
     }
 
     fn new(
-        wasm: &Path,
-        component_id: String,
-        route: Route,
-        allowed_hosts: AllowedHosts,
-        variables: BTreeMap<String, String>,
-        options: AppOptions,
+        components: Vec<AppComponent>,
+        routes: Vec<(Route, String)>,
+        log: LogSink,
     ) -> Result<Self> {
-        let runtime = Runtime::get()?;
         Ok(Self {
-            runtime,
-            component: runtime.component(wasm)?,
-            route,
-            allowed_hosts: Arc::new(allowed_hosts),
-            variables: Arc::new(Variables::new(&component_id, variables)),
-            component_id,
-            log: options.log,
-            max_instance_memory: options.max_instance_memory,
-            peak_memory: Arc::default(),
-            instances_created: AtomicUsize::new(0),
+            runtime: Runtime::get()?,
+            components: components.into_iter().map(Arc::new).collect(),
+            routes: Routes::new(routes, |warning| log.line(warning)),
+            log,
         })
     }
 
@@ -144,53 +126,53 @@ impl App {
 
     /// The compiled component.
     pub fn component(&self) -> &Component {
-        &self.component
+        self.first().compiled()
     }
 
-    /// A store for one new instance. Dropping it drops the instance and closes its Redis
-    /// connections.
+    /// A store for one new instance of the component. Dropping it drops the instance and closes
+    /// its Redis connections.
     pub fn new_store(&self) -> Store<HostState> {
-        self.instances_created.fetch_add(1, Relaxed);
-        let redis = Redis::new(Arc::clone(&self.allowed_hosts));
-        let limits = Limits {
-            max_instance_memory: self.max_instance_memory,
-            peak: Arc::clone(&self.peak_memory),
-        };
-        let outbound_http = OutboundHttp::new(Arc::clone(&self.allowed_hosts));
-        let variables = Arc::clone(&self.variables);
-        let state = HostState::new(redis, outbound_http, variables, &self.log, limits);
-        let mut store = Store::new(&self.runtime.engine, state);
-        store.limiter(|state| &mut state.limits);
-        // Never, for practical purposes: the engine checks epochs, but none ever ends.
-        store.set_epoch_deadline(u64::MAX / 2);
-        store
+        self.first().new_store()
     }
 
-    /// How many instances (stores) were made, whether still alive or not.
+    /// How many instances (stores) were made of all components, whether still alive or not.
     pub fn instances_created(&self) -> usize {
-        self.instances_created.load(Relaxed)
+        let created = |component: &Arc<AppComponent>| component.instances_created();
+        self.components.iter().map(created).sum()
     }
 
-    /// The most memory that any of its instances had so far, in bytes.
+    /// How many instances were made of the component with this id, if there is one.
+    pub fn instances_of(&self, component_id: &str) -> Option<usize> {
+        let mut components = self.components.iter();
+        let component = components.find(|component| component.id() == component_id)?;
+        Some(component.instances_created())
+    }
+
+    /// The most memory that any instance of any component had so far, in bytes.
     pub fn peak_memory(&self) -> usize {
-        self.peak_memory.load(Relaxed)
+        let peak = |component: &Arc<AppComponent>| component.peak_memory();
+        self.components.iter().map(peak).max().unwrap_or_default()
     }
 
-    /// The id of the component in the manifest.
-    pub fn component_id(&self) -> &str {
-        &self.component_id
+    /// The routes in the order in which they are tried, as Spin prints them, `/base (wildcard)` for
+    /// `/base/...`, each with the id of its component.
+    pub fn route_descriptions(&self) -> impl Iterator<Item = (impl Display, &str)> {
+        self.routes.iter()
     }
 
-    /// The route as Spin prints it: `/base (wildcard)` for `/base/...`.
-    pub fn route_description(&self) -> String {
-        self.route.to_string()
+    pub(crate) fn components(&self) -> &[Arc<AppComponent>] {
+        &self.components
     }
 
-    pub(crate) fn route(&self) -> &Route {
-        &self.route
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     pub(crate) fn log(&self) -> &LogSink {
         &self.log
+    }
+
+    fn first(&self) -> &AppComponent {
+        &self.components[0]
     }
 }

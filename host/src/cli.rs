@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use provider_connection_cache_host::InstanceReuse;
 
-/// Serves a Spin application with one HTTP component, as `spin up` does.
+/// Serves a Spin application of HTTP components, as `spin up` does.
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Args {

@@ -7,6 +7,10 @@
 mod allowed_hosts;
 mod app;
 mod bindings;
+mod capabilities;
+mod component;
+mod compose;
+mod dependency;
 mod limits;
 mod log;
 mod manifest;

@@ -12,7 +12,7 @@ use wasmtime::ResourceLimiter;
 pub(crate) struct Limits {
     /// In bytes; without a value there is no limit.
     pub(crate) max_instance_memory: Option<usize>,
-    /// The most that any instance of the application had, in bytes.
+    /// The most that any instance of the component had, in bytes.
     pub(crate) peak: Arc<AtomicUsize>,
 }
 

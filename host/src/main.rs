@@ -61,12 +61,9 @@ fn print_routes(app: &App, address: SocketAddr) -> Result<()> {
     let mut out = stdout().lock();
     writeln!(out, "\nServing http://{address}")?;
     writeln!(out, "Available Routes:")?;
-    writeln!(
-        out,
-        "  {}: http://{address}{}",
-        app.component_id(),
-        app.route_description()
-    )?;
+    for (route, component_id) in app.route_descriptions() {
+        writeln!(out, "  {component_id}: http://{address}{route}")?;
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The part of `spin.toml`, version 2, that an application with one HTTP component needs.
+//! The part of `spin.toml`, version 2, that applications with HTTP components need.
 
 use std::{
     collections::BTreeMap,
@@ -6,38 +6,45 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
-use serde::Deserialize;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use serde::{Deserialize, de::IgnoredAny};
 
-use crate::{route::Route, template, variables::check_name};
+use crate::{
+    dependency::{Dependency, dependencies},
+    route::Route,
+    template,
+    variables::check_name,
+};
 
-/// An application manifest: one component behind one route, and the variables it is given.
+/// An application manifest: components behind routes, and the variables they are given.
 pub(crate) struct Manifest {
     variables: BTreeMap<String, Variable>,
-    pub(crate) route: Route,
-    pub(crate) component_id: String,
-    pub(crate) component: Component,
+    /// The routes in the order of the manifest, each with the id of its component.
+    pub(crate) routes: Vec<(Route, String)>,
+    /// The components with a route, in the order of their first. There is at least one.
+    pub(crate) components: Vec<Component>,
 }
 
 /// A section `[component.ID]`.
-#[derive(Deserialize)]
 pub(crate) struct Component {
-    /// Relative to the manifest.
+    pub(crate) id: String,
     pub(crate) source: PathBuf,
-    #[serde(default)]
+    pub(crate) dependencies: Vec<Dependency>,
     pub(crate) allowed_outbound_hosts: Vec<String>,
-    #[serde(default)]
     variables: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct File {
     spin_manifest_version: u32,
+    application: toml::Table,
     #[serde(default)]
     variables: BTreeMap<String, Variable>,
     trigger: Triggers,
+    // Read when a trigger names it: of the others nothing is used.
     #[serde(default)]
-    component: BTreeMap<String, Component>,
+    component: BTreeMap<String, toml::Table>,
 }
 
 #[derive(Deserialize)]
@@ -48,10 +55,65 @@ struct Triggers {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct HttpTrigger {
+    #[serde(default, rename = "id")]
+    _id: String,
     route: String,
     component: String,
+    #[serde(rename = "executor")]
+    _executor: Option<Executor>,
 }
+
+/// Spin has another, which this host does not.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, tag = "type", rename_all = "kebab-case")]
+enum Executor {
+    #[serde(alias = "spin")]
+    Http,
+}
+
+/// What else there may be in a component, such as `environment` or `files`, would change what it
+/// does, and this host does not offer it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ComponentTable {
+    source: PathBuf,
+    #[serde(default)]
+    allowed_outbound_hosts: Vec<String>,
+    // A value of another type is refused later, without the parser's message, which would show it.
+    #[serde(default)]
+    variables: BTreeMap<String, toml::Value>,
+    #[serde(default)]
+    dependencies: BTreeMap<String, toml::Value>,
+    dependencies_inherit_configuration: Option<bool>,
+    // What follows concerns other commands, or nothing without what is refused.
+    #[serde(rename = "description")]
+    _description: Option<IgnoredAny>,
+    #[serde(rename = "build")]
+    _build: Option<IgnoredAny>,
+    #[serde(rename = "exclude_files")]
+    _exclude_files: Option<IgnoredAny>,
+    #[serde(rename = "profile")]
+    _profile: Option<IgnoredAny>,
+    #[serde(rename = "targets")]
+    _targets: Option<IgnoredAny>,
+    #[serde(rename = "tool")]
+    _tool: Option<IgnoredAny>,
+}
+
+/// What a component may not have that is the dependency of another: it would not be used.
+const NOT_OF_DEPENDENCIES: [&str; 9] = [
+    "ai_models",
+    "allowed_http_hosts",
+    "allowed_outbound_hosts",
+    "dependencies",
+    "environment",
+    "files",
+    "key_value_stores",
+    "sqlite_databases",
+    "variables",
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,24 +136,30 @@ impl Manifest {
                 path.display()
             )
         })?;
-        Self::parse(&text).with_context(|| format!("in {}", path.display()))
+        let directory = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, directory).with_context(|| format!("in {}", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    /// The paths in it are relative to `directory`.
+    fn parse(text: &str, directory: &Path) -> Result<Self> {
         // The parser's own display shows the line, which may hold a secret.
         let file: File = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
             let before = text.get(..start).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
-            anyhow::anyhow!("line {line}: {}", error.message())
+            anyhow!("line {line}: {}", error.message())
         })?;
         ensure!(
             file.spin_manifest_version == 2,
             "spin_manifest_version is {}, only 2 is supported",
             file.spin_manifest_version
         );
+        ensure!(
+            !file.application.contains_key("trigger"),
+            "[application.trigger] is not supported; a base belongs before each route"
+        );
         for (name, variable) in &file.variables {
-            check_name(name).map_err(|error| anyhow::anyhow!("variable {error}"))?;
+            check_name(name).map_err(|error| anyhow!("variable {error}"))?;
             ensure!(
                 variable.required != variable.default.is_some(),
                 "variable {name:?} must be `required` OR have a `default`"
@@ -101,27 +169,29 @@ impl Manifest {
                 "the default of variable {name:?} must be a string"
             );
         }
-        let [trigger] = &file.trigger.http[..] else {
-            bail!(
-                "there must be exactly one [[trigger.http]], but there are {}",
-                file.trigger.http.len()
-            );
-        };
-        let mut components = file.component;
-        let component = components.remove(&trigger.component).with_context(|| {
-            format!(
-                "[[trigger.http]] names the component {:?}, which is not defined",
-                trigger.component
-            )
-        })?;
-        for name in component.variables.keys() {
-            check_name(name).map_err(|error| anyhow::anyhow!("variable {error}"))?;
+        ensure!(
+            !file.trigger.http.is_empty(),
+            "there must be a [[trigger.http]], but there is none"
+        );
+        let mut routes = Vec::new();
+        let mut components: Vec<Component> = Vec::new();
+        for HttpTrigger {
+            route,
+            component: id,
+            ..
+        } in file.trigger.http
+        {
+            routes.push((Route::new(&route)?, id.clone()));
+            if components.iter().all(|component| component.id != id) {
+                let component = Component::new(&id, &file.component, directory)
+                    .with_context(|| format!("component {id:?}"))?;
+                components.push(component);
+            }
         }
         Ok(Self {
             variables: file.variables,
-            route: Route::new(&trigger.route)?,
-            component_id: trigger.component.clone(),
-            component,
+            routes,
+            components,
         })
     }
 
@@ -146,9 +216,45 @@ impl Manifest {
         };
         self.variables.iter().map(resolve).collect()
     }
+}
 
-    /// The component's own variables, which are all it sees.
-    pub(crate) fn component_variables(
+impl Component {
+    fn new(id: &str, all: &BTreeMap<String, toml::Table>, directory: &Path) -> Result<Self> {
+        let table = all
+            .get(id)
+            .context("a [[trigger.http]] names it, but it is not defined")?;
+        let table: ComponentTable = table
+            .clone()
+            .try_into()
+            .map_err(|error: toml::de::Error| anyhow!("{}", error.message()))?;
+        let variable = |(name, value): (String, toml::Value)| {
+            check_name(&name).map_err(|error| anyhow!("variable {error}"))?;
+            let toml::Value::String(value) = value else {
+                bail!("the value of variable {name:?} must be a string");
+            };
+            Ok((name, value))
+        };
+        let variables = table.variables.into_iter().map(variable);
+        let dependencies = dependencies(
+            table.dependencies,
+            table.dependencies_inherit_configuration,
+            |dependency| source_of_dependency(dependency, id, all),
+        )?;
+        let in_directory = |dependency: Dependency| Dependency {
+            path: directory.join(&dependency.path),
+            ..dependency
+        };
+        Ok(Self {
+            id: id.to_owned(),
+            source: directory.join(&table.source),
+            dependencies: dependencies.into_iter().map(in_directory).collect(),
+            allowed_outbound_hosts: table.allowed_outbound_hosts,
+            variables: variables.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Its own variables, which are all it sees.
+    pub(crate) fn variables(
         &self,
         application_variables: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>> {
@@ -157,8 +263,36 @@ impl Manifest {
                 .with_context(|| format!("component variable {name:?}"))?;
             Ok((name.clone(), value))
         };
-        self.component.variables.iter().map(resolve).collect()
+        self.variables.iter().map(resolve).collect()
     }
+}
+
+/// The file of the component `id`, on which `dependent` depends.
+fn source_of_dependency(
+    id: &str,
+    dependent: &str,
+    all: &BTreeMap<String, toml::Table>,
+) -> Result<PathBuf> {
+    let table = all
+        .get(id)
+        .with_context(|| format!("dependency ID {id} does not exist"))?;
+    let is_empty = |value: &toml::Value| match value {
+        toml::Value::Array(items) => items.is_empty(),
+        toml::Value::Table(items) => items.is_empty(),
+        _ => false,
+    };
+    let specified: Vec<_> = NOT_OF_DEPENDENCIES
+        .into_iter()
+        .filter(|key| table.get(*key).is_some_and(|value| !is_empty(value)))
+        .collect();
+    ensure!(
+        specified.is_empty(),
+        "Dependencies may not have their own resources or permissions. Component {id} cannot be used as a dependency of {dependent} because it specifies: {}",
+        specified.join(", ")
+    );
+    let source = table.get("source").and_then(toml::Value::as_str);
+    let source = source.with_context(|| format!("the source of component {id} is not a file"))?;
+    Ok(source.into())
 }
 
 #[cfg(test)]
@@ -194,26 +328,89 @@ mod tests {
         pairs.iter().map(owned).collect()
     }
 
+    fn parse(text: &str) -> Result<Manifest> {
+        Manifest::parse(text, Path::new("app"))
+    }
+
     #[test]
     fn a_manifest_is_read() -> Result<()> {
-        let manifest = Manifest::parse(MANIFEST)?;
-        assert_eq!(manifest.component_id, "cache");
-        assert_eq!(manifest.component.source, Path::new("dist/cache.wasm"));
+        let manifest = parse(MANIFEST)?;
+        let [component] = &manifest.components[..] else {
+            bail!("{} components", manifest.components.len());
+        };
+        assert_eq!(component.id, "cache");
+        assert_eq!(component.source, Path::new("app/dist/cache.wasm"));
+        assert_eq!(component.allowed_outbound_hosts, ["{{ redis_address }}"]);
+        assert_eq!(component.dependencies, []);
+        let [(route, id)] = &manifest.routes[..] else {
+            bail!("{} routes", manifest.routes.len());
+        };
         assert_eq!(
-            manifest.component.allowed_outbound_hosts,
-            ["{{ redis_address }}"]
+            (route.to_string().as_str(), id.as_str()),
+            ("/base (wildcard)", "cache")
         );
-        assert_eq!(manifest.route.to_string(), "/base (wildcard)");
+        Ok(())
+    }
+
+    #[test]
+    fn each_trigger_names_a_component() -> Result<()> {
+        let manifest = parse(
+            r#"
+            spin_manifest_version = 2
+            application = { name = "several" }
+            trigger.http = [
+                { route = "/b/...", component = "b" },
+                { route = "/...", component = "a" },
+                { route = "/more", component = "b", id = "more" },
+            ]
+            [component.a]
+            source = "a.wasm"
+            [component.b]
+            source = "b.wasm"
+            [component.b.variables]
+            own = "b"
+            [component.b.dependencies]
+            "x:y/z" = { component = "c", inherit_configuration = true }
+            "v:w" = { path = "dist/w.wasm" }
+            [component.c]
+            source = "c.wasm"
+            environment = {}
+            [component.unused]
+            source = "unused.wasm"
+            files = ["not served, so never missed"]
+            "#,
+        )?;
+        let ids = manifest
+            .components
+            .iter()
+            .map(|component| component.id.as_str());
+        assert_eq!(ids.collect::<Vec<_>>(), ["b", "a"]);
+        let routes = manifest
+            .routes
+            .iter()
+            .map(|(route, id)| format!("{id}: {route}"));
+        assert_eq!(
+            routes.collect::<Vec<_>>(),
+            ["b: /b (wildcard)", "a:  (wildcard)", "b: /more"]
+        );
+        let [b, a] = &manifest.components[..] else {
+            bail!("{} components", manifest.components.len());
+        };
+        let dependencies = b.dependencies.iter();
+        let paths = dependencies.map(|dependency| dependency.path.as_path());
+        assert!(paths.eq(["app/dist/w.wasm", "app/c.wasm"].map(Path::new)));
+        assert_eq!(b.variables(&map(&[]))?, map(&[("own", "b")]));
+        assert_eq!(a.variables(&map(&[]))?, map(&[]));
         Ok(())
     }
 
     #[test]
     fn variables_come_from_arguments_then_environment_then_default() -> Result<()> {
-        let manifest = Manifest::parse(MANIFEST)?;
+        let manifest = parse(MANIFEST)?;
         let environment = |name: &str| (name == "SPIN_VARIABLE_TOKEN").then(|| "e".to_owned());
         let resolve = |given: &[(&str, &str)]| {
             let variables = manifest.application_variables(&map(given), environment)?;
-            manifest.component_variables(&variables)
+            manifest.components[0].variables(&variables)
         };
         assert_eq!(
             resolve(&[])?,
@@ -232,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_required_variable_without_a_value_is_named() -> Result<()> {
-        let manifest = Manifest::parse(MANIFEST)?;
+        let manifest = parse(MANIFEST)?;
         let error = manifest.application_variables(&BTreeMap::new(), |_| None);
         let error = error.map_err(|error| error.to_string());
         assert!(error.is_err_and(
@@ -262,26 +459,56 @@ mod tests {
             (
                 "component = \"cache\"",
                 "component = \"c\"",
-                "\"c\", which is not defined",
+                "component \"c\": a [[trigger.http]] names it, but it is not defined",
             ),
             (
                 "[[trigger.http]]",
                 "[[trigger.redis]]",
                 "unknown field `redis`",
             ),
-            (
-                "[[trigger.http]]",
-                "[[trigger.http]]\nroute = \"/\"\ncomponent = \"a\"\n[[trigger.http]]",
-                "there are 2",
-            ),
             ("/base/...", "/:name/...", "named"),
+            (
+                "[variables]",
+                "[application.trigger.http]\nbase = \"/base\"\n[variables]",
+                "[application.trigger] is not supported",
+            ),
+            (
+                "type = \"http\"",
+                "type = \"wagi\"",
+                "unknown variant `wagi`",
+            ),
+            (
+                "executor =",
+                "static_response = {}\nexecutor =",
+                "unknown field `static_response`",
+            ),
+            (
+                "source = \"dist",
+                "environment = { A = \"s3cret\" }\nsource = \"dist",
+                "component \"cache\": unknown field `environment`",
+            ),
+            (
+                "read_token = \"{{ token }}\"",
+                "read_token = 123456",
+                "must be a string",
+            ),
+            (
+                "command = \"make\"",
+                "command = \"make\"\n[component.cache.dependencies]\n\"a:b\" = \"1\"",
+                "component \"cache\": dependency 'a:b': it comes from a registry",
+            ),
+            (
+                "command = \"make\"",
+                "command = \"make\"\n[component.cache.dependencies]\n\"a:b\" = { component = \"cache\" }",
+                "Component cache cannot be used as a dependency of cache because it specifies: allowed_outbound_hosts, dependencies, variables",
+            ),
         ] {
             assert!(MANIFEST.contains(from), "{from}");
-            let error = Manifest::parse(&MANIFEST.replacen(from, to, 1))
+            let error = parse(&MANIFEST.replacen(from, to, 1))
                 .and_then(|manifest| {
                     let variables =
                         manifest.application_variables(&map(&[("token", "s3cret")]), |_| None)?;
-                    manifest.component_variables(&variables)
+                    manifest.components[0].variables(&variables)
                 })
                 .map_err(|error| format!("{error:#}"));
             assert!(

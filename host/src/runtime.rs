@@ -2,8 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, Metadata},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock, PoisonError},
     time::SystemTime,
@@ -15,7 +14,7 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use crate::state::HostState;
+use crate::{compose::compose, dependency::Dependency, state::HostState};
 
 /// Engine, linker and compiled components are the same for every application.
 pub(crate) struct Runtime {
@@ -24,9 +23,16 @@ pub(crate) struct Runtime {
     compiled: Mutex<HashMap<Version, Component>>,
 }
 
-/// One state of a component's file; a rebuilt component is another.
+/// What a component is compiled from; one of which a file was rebuilt is another.
 #[derive(PartialEq, Eq, Hash)]
 struct Version {
+    component: FileVersion,
+    dependencies: Vec<(Dependency, FileVersion)>,
+}
+
+/// One state of a file.
+#[derive(PartialEq, Eq, Hash)]
+struct FileVersion {
     path: PathBuf,
     modified: SystemTime,
     size: u64,
@@ -56,22 +62,29 @@ impl Runtime {
         })
     }
 
-    /// The component in the file `path`, compiled once for each version of that file.
-    pub(crate) fn component(&self, path: &Path) -> Result<Component> {
-        let version = fs::metadata(path)
-            .and_then(|metadata| Version::new(path, &metadata))
-            .with_context(|| {
-                format!(
-                    "cannot read the component {}; `make build` makes it",
-                    path.display()
-                )
-            })?;
+    /// The component in the file `path` with these dependencies inside, compiled once for each
+    /// version of these files. `id` is what the manifest calls it.
+    pub(crate) fn component(
+        &self,
+        id: &str,
+        path: &Path,
+        dependencies: &[Dependency],
+    ) -> Result<Component> {
+        let version = Version::new(path, dependencies)?;
         // Held while compiling: whoever wants the same component at the same time waits for it.
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(component) = compiled.get(&version) {
             return Ok(component.clone());
         }
-        let component = Component::from_file(&self.engine, path).map_err(|error| {
+        let mut bytes = read(path)?;
+        if !dependencies.is_empty() {
+            let dependencies = dependencies
+                .iter()
+                .map(|dependency| Ok((dependency, read(&dependency.path)?)))
+                .collect::<Result<_>>()?;
+            bytes = compose(id, bytes, dependencies)?;
+        }
+        let component = Component::from_binary(&self.engine, &bytes).map_err(|error| {
             anyhow::Error::from(error)
                 .context(format!("{} is not a WebAssembly component", path.display()))
         })?;
@@ -81,13 +94,39 @@ impl Runtime {
 }
 
 impl Version {
-    fn new(path: &Path, metadata: &Metadata) -> io::Result<Self> {
+    fn new(path: &Path, dependencies: &[Dependency]) -> Result<Self> {
+        let dependency =
+            |dependency: &Dependency| Ok((dependency.clone(), FileVersion::new(&dependency.path)?));
         Ok(Self {
-            path: path.canonicalize()?,
-            modified: metadata.modified()?,
-            size: metadata.len(),
+            component: FileVersion::new(path)?,
+            dependencies: dependencies.iter().map(dependency).collect::<Result<_>>()?,
         })
     }
+}
+
+impl FileVersion {
+    fn new(path: &Path) -> Result<Self> {
+        let version = || -> io::Result<Self> {
+            let metadata = fs::metadata(path)?;
+            Ok(Self {
+                path: path.canonicalize()?,
+                modified: metadata.modified()?,
+                size: metadata.len(),
+            })
+        };
+        version().with_context(|| cannot_read(path))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| cannot_read(path))
+}
+
+fn cannot_read(path: &Path) -> String {
+    format!(
+        "cannot read the component {}; `make build` makes it",
+        path.display()
+    )
 }
 
 fn config(allocation: InstanceAllocationStrategy) -> Config {

@@ -1,6 +1,6 @@
 //! The HTTP server: hyper, as Spin has it.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use http::{Request, Response, StatusCode};
@@ -18,15 +18,16 @@ use wasmtime_wasi_http::{Error, WasiBody, handler::ProxyHandler, p3::bindings::S
 
 use crate::{
     app::App,
+    component::AppComponent,
     request::{add_headers, complete_uri, strip_headers},
+    route::{RouteMatch, WELL_KNOWN_PREFIX},
+    state::HostState,
     workers::{InstanceReuse, Workers},
 };
 
-const WELL_KNOWN_PREFIX: &str = "/.well-known/spin/";
-
 /// Serves `app` on `listener` until the future is dropped or accepting a connection fails.
 ///
-/// Fails at once if the component does not export `wasi:http/handler@0.3`, or imports something
+/// Fails at once if a component does not export `wasi:http/handler@0.3`, or imports something
 /// that the host does not offer.
 pub async fn serve(app: Arc<App>, listener: TcpListener, reuse: InstanceReuse) -> Result<()> {
     serve_with(app, listener, move || reuse).await
@@ -37,20 +38,19 @@ pub async fn serve_with<F>(app: Arc<App>, listener: TcpListener, reuse: F) -> Re
 where
     F: Fn() -> InstanceReuse + Send + Sync + 'static,
 {
-    let instance = app
-        .linker()
-        .instantiate_pre(app.component())
-        .map_err(anyhow::Error::from)
-        .context("the component imports what this host does not offer")?;
-    let service = ServicePre::new(instance)
-        .map_err(anyhow::Error::from)
-        .context("the component must export wasi:http/handler@0.3 to be served")?;
+    let reuse = Arc::new(reuse);
+    let handler = |component: &Arc<AppComponent>| {
+        let workers = Workers {
+            component: Arc::clone(component),
+            service: service(&app, component)
+                .with_context(|| format!("component {:?}", component.id()))?,
+            reuse: Arc::<F>::clone(&reuse),
+        };
+        Ok((component.id().to_owned(), ProxyHandler::new(workers)))
+    };
+    let handlers = app.components().iter().map(handler);
     let server = Arc::new(Server {
-        handler: ProxyHandler::new(Workers {
-            app: Arc::clone(&app),
-            service,
-            reuse: Box::new(reuse),
-        }),
+        handlers: handlers.collect::<Result<_>>()?,
         app,
     });
     loop {
@@ -74,9 +74,21 @@ where
     }
 }
 
+fn service(app: &App, component: &AppComponent) -> Result<ServicePre<HostState>> {
+    let instance = app
+        .linker()
+        .instantiate_pre(component.compiled())
+        .map_err(anyhow::Error::from)
+        .context("it imports what this host does not offer")?;
+    ServicePre::new(instance)
+        .map_err(anyhow::Error::from)
+        .context("it must export wasi:http/handler@0.3 to be served")
+}
+
 struct Server {
     app: Arc<App>,
-    handler: ProxyHandler<Workers>,
+    /// By the id of the component.
+    handlers: BTreeMap<String, ProxyHandler<Workers>>,
 }
 
 impl Server {
@@ -94,13 +106,11 @@ impl Server {
                 _ => status(StatusCode::NOT_FOUND),
             });
         }
-        let Some(path_info) = self.app.route().matches(path) else {
+        let Some(matched) = self.app.routes().find(path) else {
             return Ok(status(StatusCode::NOT_FOUND));
         };
         complete_uri(&mut request)?;
-        let response = self
-            .answer_from_component(request, &path_info, client)
-            .await;
+        let response = self.answer_from_component(request, &matched, client).await;
         Ok(response.unwrap_or_else(|error| {
             let log = self.app.log();
             log.line(&format!("Error processing request: {error:?}"));
@@ -111,12 +121,15 @@ impl Server {
     async fn answer_from_component(
         &self,
         mut request: Request<Incoming>,
-        path_info: &str,
+        matched: &RouteMatch<'_>,
         client: SocketAddr,
     ) -> Result<Response<WasiBody>> {
-        add_headers(&mut request, self.app.route(), path_info, client)?;
+        add_headers(&mut request, matched.route, &matched.path_info, client)?;
         let request = request.map(|body| body.map_err(Error::from).boxed_unsync());
-        Ok(self.handler.handle((), request).await?)
+        let handler = self.handlers.get(matched.component);
+        let handler =
+            handler.with_context(|| format!("unknown component {:?}", matched.component))?;
+        Ok(handler.handle((), request).await?)
     }
 }
 

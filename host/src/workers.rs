@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{
     p3::bindings::ServicePre,
 };
 
-use crate::{app::App, log::LogSink, state::HostState};
+use crate::{component::AppComponent, log::LogSink, state::HostState};
 
 /// How instances are reused; see the options of `spin up` with the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +45,13 @@ impl Default for InstanceReuse {
     }
 }
 
-/// Creates instances for [`wasmtime_wasi_http::handler::ProxyHandler`], with which Spin, too,
+/// Creates instances of one component for [`wasmtime_wasi_http::handler::ProxyHandler`], with which Spin, too,
 /// serves WASI 0.3 components.
 pub(crate) struct Workers {
-    pub(crate) app: Arc<App>,
+    pub(crate) component: Arc<AppComponent>,
     pub(crate) service: ServicePre<HostState>,
     /// Asked once for each instance.
-    pub(crate) reuse: Box<dyn Fn() -> InstanceReuse + Send + Sync>,
+    pub(crate) reuse: Arc<dyn Fn() -> InstanceReuse + Send + Sync>,
 }
 
 impl HandlerState for Workers {
@@ -60,7 +60,7 @@ impl HandlerState for Workers {
     type WorkerState = Worker;
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<HostState, Expiration, Worker>> {
-        let mut store = self.app.new_store();
+        let mut store = self.component.new_store();
         let service = self.service.instantiate_async(&mut store).await?;
         let reuse = (self.reuse)();
         Ok(Instance {
@@ -74,7 +74,7 @@ impl HandlerState for Workers {
             },
             state: Worker {
                 reuse,
-                log: self.app.log().clone(),
+                log: self.component.log().clone(),
             },
         })
     }

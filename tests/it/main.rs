@@ -6,6 +6,7 @@
 
 mod support;
 
+mod application;
 mod coalescing;
 mod conformance;
 mod connections;

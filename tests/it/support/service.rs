@@ -64,9 +64,22 @@ impl Service {
 
     async fn start_reusing(variables: Variables, reuse: InstanceReuse) -> Self {
         let _there = spin_component();
+        Self::start_application(&in_repository("spin.toml"), variables, reuse).await
+    }
+
+    /// The application of another manifest.
+    pub async fn start_from(manifest: &Path, variables: Variables) -> Self {
+        Self::start_application(manifest, variables, InstanceReuse::default()).await
+    }
+
+    async fn start_application(
+        manifest: &Path,
+        variables: Variables,
+        reuse: InstanceReuse,
+    ) -> Self {
         let log = LogSink::memory();
-        let options = options(variables.clone(), &log);
-        let app = App::load(&in_repository("spin.toml"), options).expect("spin.toml loads");
+        let app = App::load(manifest, options(variables.clone(), &log));
+        let app = app.expect("the application loads");
         Self::serve(app, &variables, log, reuse).await
     }
 
@@ -150,6 +163,12 @@ impl Service {
     /// How many instances were made so far.
     pub fn instances_created(&self) -> usize {
         self.app.instances_created()
+    }
+
+    /// How many instances of one of its components were made so far.
+    pub fn instances_of(&self, component_id: &str) -> usize {
+        let instances = self.app.instances_of(component_id);
+        instances.expect("there is such a component")
     }
 
     /// What stands before its keys.
