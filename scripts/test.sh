@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make test`: every test, with a real Redis and with schemathesis, and no secret in what they
-# print, those that pass included.
+# `make test`: every test, with a real Redis, with schemathesis and in a real browser, and no secret
+# in what they print, those that pass included.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,7 +9,12 @@ PYTHON=$(scripts/python.sh "${CARGO_TARGET_DIR:-$PWD/target}/schemathesis" tests
     echo "missing: python3 with venv, and PyPI, for schemathesis and the parser of Prometheus (Debian: apt-get install python3-venv)" >&2
     exit 1
 }
-export REDIS_SERVER PYTHON
+CHROMIUM=$(scripts/debian.sh chromium chromium) || {
+    echo "missing: chromium, for the tests of the explorer (Debian: apt-get install chromium)" >&2
+    exit 1
+}
+scripts/node.sh tests/explorer
+export REDIS_SERVER PYTHON CHROMIUM
 # Not xtask: it has no tests, and its "0 passed" would come last.
 cargo test --profile host --workspace --exclude xtask --lib --bins --tests -- --show-output 2>&1 |
     scripts/no-secrets.sh

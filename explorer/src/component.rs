@@ -80,7 +80,7 @@ async fn respond(request: &Request) -> Result<Answer, Problem> {
     let command = command.inspect_err(|problem| log_refused_token(problem, request))?;
     match command {
         Command::File(file) => Ok(file.answer(request.header("if-none-match").as_deref())),
-        Command::Redirect => Ok(Answer::new(308).header("location", "/explorer/")),
+        Command::Redirect => Ok(redirect()),
         Command::Api(api::Command::Inspect(id)) => inspect(id).await,
         Command::Api(api::Command::Delete(id)) => delete(id).await,
         Command::Api(api::Command::ListIds { cursor }) => list_ids(cursor).await,
@@ -90,6 +90,12 @@ async fn respond(request: &Request) -> Result<Answer, Problem> {
             Ok(shown(stats::body(&hours)))
         }
     }
+}
+
+fn redirect() -> Answer {
+    Answer::new(308)
+        .header("location", "/explorer/")
+        .header("content-length", "0")
 }
 
 /// Who may use it, as this instance was told when it began.

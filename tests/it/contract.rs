@@ -7,7 +7,7 @@ use std::path::Path;
 use wit_component::DecodedWasm;
 use wit_parser::{Docs, Resolve, TypeDefKind, WorldItem, WorldKey};
 
-use crate::support::{in_repository, lean_component, spin_component};
+use crate::support::{explorer_component, in_repository, lean_component, spin_component};
 
 const CACHE: &str = "provider:connection-cache/cache@0.1.0";
 const HANDLER: &str = "wasi:http/handler@0.3.0";
@@ -68,6 +68,24 @@ fn the_components_import_what_they_use_and_nothing_else() {
     assert_eq!(lean, wanted);
     let (spin, _) = interfaces(&spin_component());
     assert_eq!(spin, wanted);
+}
+
+/// It reaches Redis through the cache alone, and nobody else.
+#[test]
+fn the_explorer_imports_the_cache_and_neither_redis_nor_a_way_out() {
+    let (imports, exports) = interfaces(&explorer_component());
+    let wanted = [
+        CACHE,
+        "provider:connection-cache/types@0.1.0",
+        "spin:variables/variables@3.0.0",
+        "wasi:cli/stderr@0.3.0",
+        "wasi:cli/types@0.3.0",
+        "wasi:clocks/monotonic-clock@0.3.0",
+        "wasi:clocks/system-clock@0.3.0",
+        "wasi:http/types@0.3.0",
+    ];
+    assert_eq!(imports, wanted.map(str::to_owned).into());
+    assert_eq!(exports, [HANDLER.to_owned()].into());
 }
 
 /// Each kilobyte is paid for on a cold start: these grow by decision, not by accident.

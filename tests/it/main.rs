@@ -15,6 +15,7 @@ mod deadline;
 mod dependencies;
 mod documents;
 mod entries;
+mod explorer;
 mod fail_open;
 mod hostile;
 mod http;

@@ -1,7 +1,7 @@
 //! `make up EXPLORER=1`: fills an empty cache with connections, and with what a day of lookups
 //! would have counted, so that the explorer has something to show.
 //!
-//! Where Redis is, it takes from the environment, as `make up` does: REDIS_ADDRESS, REDIS_USERNAME,
+//! With the argument `stats`, without the connections. Where Redis is, it takes from the environment, as `make up` does: REDIS_ADDRESS, REDIS_USERNAME,
 //! REDIS_PASSWORD, REDIS_DATABASE, KEY_PREFIX.
 
 use std::env;
@@ -36,7 +36,11 @@ fn main() -> Result<()> {
     let mut rng = Rng::with_seed(6);
     let now = i64::try_from(UNIX_EPOCH.elapsed()?.as_secs())?;
     let mut commands = pipe();
-    for number in 0..CONNECTIONS {
+    let connections = match env::args().nth(1).as_deref() {
+        Some("stats") => 0,
+        _ => CONNECTIONS,
+    };
+    for number in 0..connections {
         let (id, entry, ttl) = connection(&mut rng, number, now);
         let key = format!("{prefix}provider:conn:{id}");
         commands.set_ex(key, entry, ttl).ignore();
@@ -61,7 +65,7 @@ fn main() -> Result<()> {
     keep(&mut commands, &key, &total);
     commands.hset(&key, "since", now - 2 * DAY).ignore();
     commands.query::<()>(&mut redis)?;
-    println!("{CONNECTIONS} connections, and two days of lookups");
+    println!("{connections} connections, and two days of lookups");
     Ok(())
 }
 

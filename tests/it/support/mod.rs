@@ -72,6 +72,11 @@ pub fn python() -> PathBuf {
     python
 }
 
+/// The component of the explorer.
+pub fn explorer_component() -> PathBuf {
+    built("dist/provider-connection-explorer.wasm")
+}
+
 fn built(path: &str) -> PathBuf {
     let file = in_repository(path);
     assert!(file.exists(), "{path} is missing: run `make build` first");

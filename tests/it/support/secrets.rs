@@ -10,6 +10,9 @@ pub const MARK: &str = "TOP-SECRET";
 pub const READ_TOKEN: &str = "TOP-SECRET-read-token-of-the-tests";
 pub const WRITE_TOKEN: &str = "TOP-SECRET-write-token-of-the-tests";
 
+/// The token of the explorer.
+pub const EXPLORER_TOKEN: &str = "TOP-SECRET-explorer-token-of-the-tests";
+
 /// The password of a Redis that asks for one.
 pub const PASSWORD: &str = "TOP-SECRET-password-of-the-tests";
 
