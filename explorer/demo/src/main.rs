@@ -165,7 +165,7 @@ fn traffic(rng: &mut Rng, index: usize, share: f64) -> Counts {
             errors: is_error.into(),
         };
         // Most take half a millisecond; the tail is long.
-        let typical = 180.0 + 500.0 * rng.f64() / (0.02 + rng.f64());
+        let typical = 180.0 + 250.0 * rng.f64() / (0.08 + rng.f64());
         let micros = if is_error {
             250_000.0
         } else {
