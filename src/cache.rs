@@ -81,7 +81,7 @@ pub struct Cache {
     /// The origin, which is asked for what is not cached.
     read_through: Option<Rc<ReadThrough>>,
     stats: Rc<Stats>,
-    /// Hands on what is counted; none without a Redis.
+    /// Hands on what is counted; none if nothing is.
     reporter: Option<Rc<Reporter>>,
 }
 
@@ -111,11 +111,10 @@ impl Cache {
             ReadThrough::new(&config, read_through, redis, timer, Rc::clone(&stats))
         });
         Self {
-            reporter: Some(Reporter::new(
-                Rc::clone(&stats),
-                Rc::clone(&redis),
-                names.clone(),
-            )),
+            reporter: config.stats.then(|| {
+                let (stats, redis) = (Rc::clone(&stats), Rc::clone(&redis));
+                Reporter::new(stats, redis, names.clone())
+            }),
             stats,
             redis: Ok(redis),
             names,
@@ -310,12 +309,13 @@ impl Cache {
         counted.into_iter().next().ok_or(Failure::Unexpected)
     }
 
-    /// Carries out an operation, and counts it.
+    /// Carries out an operation, and counts it, if there is anybody to tell.
     async fn measure<T: Tallied>(&self, operation: Operation, work: impl Future<Output = T>) -> T {
+        let Some(reporter) = &self.reporter else {
+            return work.await;
+        };
         let result = self.stats.measure(operation, work).await;
-        if let Some(reporter) = &self.reporter {
-            reporter.wake();
-        }
+        reporter.wake();
         result
     }
 

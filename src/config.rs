@@ -144,6 +144,8 @@ pub struct CacheConfig {
     pub key_prefix: String,
     /// The lifetime of an entry that is stored without one.
     pub default_ttl: Ttl,
+    /// Whether operations are counted.
+    pub stats: bool,
     /// The near cache; none if it is off.
     pub near_cache: Option<NearCacheConfig>,
     /// The origin to read through to; none if a miss is the caller's affair.
@@ -227,6 +229,7 @@ pub enum Variable {
     RedisTimeoutMs,
     NearCacheTtlMs,
     NearCacheEntries,
+    Stats,
     OriginUrl,
     OriginToken,
     OriginTimeoutMs,
@@ -253,6 +256,7 @@ pub const NAMES: &[&str] = &[
     "redis_timeout_ms",
     "near_cache_ttl_ms",
     "near_cache_entries",
+    "stats",
     "origin_url",
     "origin_token",
     "origin_timeout_ms",
@@ -338,6 +342,16 @@ impl Variables {
         let rule = "a whole number of seconds from 0 (off) to 2592000";
         let seconds = self.number(variable, default, 0..=MAX_TTL_SECONDS, rule)?;
         Ok(Ttl::from_seconds(seconds))
+    }
+
+    fn switch(&self, variable: Variable, default: bool) -> Result<bool, ConfigError> {
+        let parse = |text: &str| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        };
+        let switch = self.parsed(variable, "on or off", parse)?;
+        Ok(switch.unwrap_or(default))
     }
 
     fn share(&self, variable: Variable, default: Share) -> Result<Share, ConfigError> {
@@ -433,6 +447,7 @@ impl TryFrom<&Variables> for CacheConfig {
             timeout,
             key_prefix: variables.get(Variable::KeyPrefix).to_owned(),
             default_ttl: Ttl::from_seconds(default_ttl).unwrap_or(Ttl::DEFAULT),
+            stats: variables.switch(Variable::Stats, true)?,
             near_cache: near_cache_entries
                 .filter(|_| near_cache_ttl_ms > 0)
                 .map(|entries| NearCacheConfig {
@@ -478,6 +493,7 @@ mod tests {
         assert_eq!(config.default_ttl.seconds(), 300);
         assert_eq!(config.key_prefix, "");
         assert_eq!(config.near_cache, None);
+        assert!(config.stats);
         assert!(config.read_through.is_none());
     }
 
@@ -607,6 +623,7 @@ mod tests {
             (Variable::RedisTimeoutMs, "60001"),
             (Variable::RedisTimeoutMs, "250ms"),
             (Variable::NearCacheTtlMs, "3600001"),
+            (Variable::Stats, "no"),
             (Variable::NearCacheEntries, "0"),
             (Variable::NearCacheEntries, "100001"),
             (Variable::OriginUrl, "http://origin/"),

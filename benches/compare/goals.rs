@@ -1,5 +1,6 @@
 //! The goals: ratios of numbers of the same run, so that they hold on any machine.
 
+use crate::counting::{COUNTED, UNCOUNTED};
 use crate::entries::Kind::Hit;
 use crate::growth::Growth;
 use crate::peer::{
@@ -43,6 +44,7 @@ impl Bound {
 pub fn goals(
     results: &Results,
     growth: &Growth,
+    counting: &Results,
     read_through: &Results,
     stampede: &Stampede,
 ) -> Vec<Goal> {
@@ -55,6 +57,7 @@ pub fn goals(
         Some(figure(&hits(CACHE, 1)?, floor, redis))
     };
     let of_no_origin = |callers| read_through.ratio(READ_THROUGH, NO_ORIGIN, Hit, callers);
+    let of_uncounted = |callers| counting.ratio(COUNTED, UNCOUNTED, Hit, callers);
     let batch = growth.batches.iter().find(|(count, _)| *count == 100);
     vec![
         goal(
@@ -111,6 +114,16 @@ pub fn goals(
             "a batch of 100 of 100 lookups one by one",
             Bound::AtMost(0.1),
             batch.and_then(|(_, batch)| Some(batch.p50 / (100.0 * hits(CACHE, 1)?.p50))),
+        ),
+        goal(
+            "hits/s that are counted of those that are not, 1 caller",
+            Bound::AtLeast(0.97),
+            of_uncounted(1),
+        ),
+        goal(
+            "the same, 16 callers",
+            Bound::AtLeast(0.97),
+            of_uncounted(16),
         ),
         goal(
             "hits/s with an origin of those without, 1 caller",

@@ -3,6 +3,7 @@
 //! never because of a time.
 
 mod costs;
+mod counting;
 mod entries;
 mod goals;
 mod growth;
@@ -17,6 +18,7 @@ mod redis_benchmark;
 mod report;
 mod results;
 mod setup;
+mod side_by_side;
 mod stampede;
 #[allow(
     missing_docs,
@@ -54,6 +56,7 @@ async fn main() -> Result<()> {
     let wrong = peers.iter().filter(|peer| peer.wrong > 0.0);
     notes.extend(wrong.map(|peer| format!("Wrong answers of {}: {}.", peer.row.name, peer.wrong)));
     let growth = growth::measure(&setup, &redis, &peers)?;
+    let counting = counting::measure(&setup).await?;
     let read_through = read_through::measure(&setup).await?;
     let stampede = stampede::measure(&setup).await?;
     let outages = outage::measure(&setup).await?;
@@ -63,6 +66,7 @@ async fn main() -> Result<()> {
         notes,
         costs,
         growth,
+        counting,
         read_through,
         stampede,
         outages,

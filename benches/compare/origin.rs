@@ -66,7 +66,8 @@ pub fn cache_without(setup: &Setup, redis: &Redis) -> Result<Server> {
     cache(setup, redis, "without an origin", &[])
 }
 
-fn cache(setup: &Setup, redis: &Redis, name: &str, variables: &[String]) -> Result<Server> {
+/// A host of the component with these variables.
+pub fn cache(setup: &Setup, redis: &Redis, name: &str, variables: &[String]) -> Result<Server> {
     let port = free_port();
     let component = "provider-connection-cache-spin";
     let mut command = program::component(setup, redis, port, component, &[])?;

@@ -11,6 +11,7 @@ use crate::origin::{self, Origin, cache_without, local};
 use crate::process::Server;
 use crate::results::Results;
 use crate::setup::Setup;
+use crate::side_by_side;
 use crate::support::client::{Call, Client};
 use crate::support::connection::id;
 use crate::support::redis::Redis;
@@ -28,8 +29,7 @@ const ORIGIN: &str = "the origin itself";
 /// The rows, in their order in the table.
 pub const ROWS: [&str; 3] = [NO_ORIGIN, ORIGIN, CACHE];
 
-/// Numbers of callers.
-pub const CALLERS: [usize; 2] = [1, 16];
+pub use crate::side_by_side::CALLERS;
 
 /// How many connections there are to be missed in a second: more than can be.
 const MISSES_PER_SECOND: f64 = 20_000.0;
@@ -40,11 +40,6 @@ pub fn floor(lookup: Kind) -> &'static str {
         Kind::Hit => NO_ORIGIN,
         _ => ORIGIN,
     }
-}
-
-/// How hits are measured: what is to be told from noise is less than elsewhere.
-pub fn of_hits(setup: &Setup) -> Setup {
-    setup.finer(8, 4)
 }
 
 /// The numbers of the connections that are missed while it is measured, and of those before.
@@ -60,7 +55,7 @@ pub async fn measure(setup: &Setup) -> Result<Results> {
     let mut origin = Origin::start(setup, connections, "none")?;
     let mut cache = origin.cache(setup, &redis)?;
     let mut results = Results::default();
-    hits(&of_hits(setup), &redis, &mut cache, &mut results)
+    hits(setup, &redis, &mut cache, &mut results)
         .await
         .context("hits with an origin")?;
     ensure!(origin.requests().await? == 0, "a hit asked the origin");
@@ -79,23 +74,8 @@ async fn hits(
     let mut no_origin = cache_without(setup, redis)?;
     Kind::Hit.store(redis)?;
     note_fresh(cache, redis).await?;
-    let requests = Kind::Hit.ids().map(|id| get(&path(&id)));
-    let load = Load::new(setup, "read-through-hits", requests, 200)?;
-    for round in 1..=setup.rounds {
-        for callers in CALLERS {
-            progress(setup, round, "hits", callers);
-            let mut servers = [(NO_ORIGIN, &mut no_origin), (CACHE, &mut *cache)];
-            // So that neither is always the first.
-            servers.rotate_left(round % 2);
-            for (row, server) in servers {
-                load.warm_up(setup, server.port, callers)?;
-                let found = load.measure(setup, server, callers);
-                server.ensure_alive()?;
-                results.add(row, Kind::Hit, callers, found?);
-            }
-        }
-    }
-    Ok(())
+    let (rows, servers) = ([NO_ORIGIN, CACHE], [&mut no_origin, cache]);
+    side_by_side::hits(setup, "hits with an origin", rows, servers, results)
 }
 
 /// Has every entry hit once. The first hit of an entry that some other application stored finds

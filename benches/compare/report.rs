@@ -1,6 +1,7 @@
 //! The document: every table, and what they mean.
 
 use crate::costs::Costs;
+use crate::counting;
 use crate::entries::Kind;
 use crate::goals::{Bound, Goal, goals};
 use crate::growth::Growth;
@@ -9,6 +10,7 @@ use crate::peer::{CACHE, ROWS};
 use crate::read_through;
 use crate::results::{Figures, Results};
 use crate::setup::Setup;
+use crate::side_by_side;
 use crate::stampede::{self, Stampede};
 use crate::table::{Table, number, optional, percent};
 
@@ -42,6 +44,8 @@ pub struct Report {
     pub costs: Vec<Costs>,
     /// Sizes and batches.
     pub growth: Growth,
+    /// Lookups that are counted, and that are not.
+    pub counting: Results,
     /// Lookups with an origin and without.
     pub read_through: Results,
     /// Many callers who miss the same connection.
@@ -65,8 +69,9 @@ impl Report {
         let (costs, sizes) = (self.costs_table(), self.sizes_table());
         let (batches, goals) = (self.batches_table(), self.goals_table());
         let outages = self.outages_table();
+        let counting = self.counting_table();
         let (reading, stampedes) = (self.reading_table(), self.stampede_table());
-        let hits = read_through::of_hits(setup);
+        let hits = side_by_side::of_hits(setup);
         let (hit_rounds, hit_seconds) = (hits.rounds, hits.time.as_secs_f64());
         let stampede_rounds = stampede::rounds(setup);
         let callers = number(stampede::CALLERS as f64);
@@ -116,6 +121,13 @@ One caller, hits.
 One caller, `POST /lookup`, hits. *of single*: time per id in relation to the p50 of `GET /{{id}}`.
 
 {batches}
+## Counting
+
+What each lookup costs that it is counted, and that the counts are added to Redis, up to once a second for
+each instance. Hits; both hosts are asked in turns, {hit_rounds} rounds of {hit_seconds} s; *of floor* is the same component with
+`stats` off, over the same Redis.
+
+{counting}
 ## Reading through
 
 The origin is that of `examples/origin`, on the same machine. Ratios are medians of those of each
@@ -159,6 +171,22 @@ others still wait; `redis_timeout_ms` is 250. *recovery*: from its return to the
                     let of_floor = floor.map(|floor| figures.per_second / floor.per_second);
                     table.row(lookup_row(name, row.name, callers, figures, of_floor));
                 }
+            }
+        }
+        table
+    }
+
+    fn counting_table(&self) -> Table {
+        let mut table = Table::new(2, LOOKUP_COLUMNS);
+        for callers in side_by_side::CALLERS {
+            for row in counting::ROWS {
+                let Some(figures) = self.counting.get(row, Kind::Hit, callers) else {
+                    continue;
+                };
+                let of_floor = self
+                    .counting
+                    .ratio(row, counting::UNCOUNTED, Kind::Hit, callers);
+                table.row(lookup_row("hit", row, callers, figures, of_floor));
             }
         }
         table
@@ -210,6 +238,7 @@ others still wait; `redis_timeout_ms` is 250. *recovery*: from its return to the
         goals(
             &self.results,
             &self.growth,
+            &self.counting,
             &self.read_through,
             &self.stampede,
         )

@@ -143,6 +143,20 @@ async fn what_cannot_be_handed_on_is_dropped_without_a_word() {
     assert_eq!(service.instances_created(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn switched_off_nothing_is_counted() {
+    let redis = Redis::start(&[]);
+    let off = Service::with(&redis, &[("stats", "off")]).await;
+    let on = Service::with(&redis, &[("key_prefix", off.prefix())]).await;
+    for service in [&off, &on, &off] {
+        assert_eq!(service.read("GET", &path(&id(1))).await.status, 404);
+    }
+    // What others count is shown.
+    stats_when(&off, |stats| calls(stats, "get-summary") == 1).await;
+    sleep(Duration::from_millis(1_200)).await;
+    stats_when(&off, |stats| calls(stats, "get-summary") == 1).await;
+}
+
 /// A report is no reason to look for a Redis that is away, and none to hold an instance.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_no_instance_waits_to_report() {
