@@ -53,16 +53,13 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Component {
         request: spin_sdk::wasip3::http::types::Request,
     ) -> Result<spin_sdk::wasip3::http::types::Response, spin_sdk::wasip3::http::types::ErrorCode>
     {
-        use std::rc::Rc;
-
         use crate::http::{answer, service};
         use crate::{task, trace};
 
         let spawned = task::spawned();
-        let request = Rc::new(service::Request::new(request));
-        let caller = Rc::clone(&request);
+        let request = service::Request::new(request);
         let answered = async { answer(&*Instance::get().await, &request).await };
-        let answer = trace::within(Some(caller), answered).await;
+        let answer = trace::within(Some(request.caller()), answered).await;
         service::send(answer, spawned).await
     }
 }

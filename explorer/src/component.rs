@@ -57,9 +57,8 @@ impl wasip3::exports::http::handler::Guest for Explorer {
         request: wasip3::http::types::Request,
     ) -> Result<wasip3::http::types::Response, wasip3::http::types::ErrorCode> {
         let spawned = task::spawned();
-        let request = Rc::new(Request::new(request));
-        let caller = Rc::clone(&request);
-        let answer = trace::within(Some(caller), answer(&request)).await;
+        let request = Request::new(request);
+        let answer = trace::within(Some(request.caller()), answer(&request)).await;
         service::send(protected(answer), spawned).await
     }
 }

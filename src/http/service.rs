@@ -27,7 +27,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Request {
     method: Method,
     path_and_query: String,
-    headers: Fields,
+    headers: Rc<Headers>,
     request: Cell<Option<WasiRequest>>,
 }
 
@@ -37,9 +37,14 @@ impl Request {
         Self {
             method: request.get_method(),
             path_and_query: request.get_path_with_query().unwrap_or_default(),
-            headers: request.get_headers(),
+            headers: Rc::new(Headers(request.get_headers())),
             request: Cell::new(Some(request)),
         }
+    }
+
+    /// For whom what it asks for is done.
+    pub fn caller(&self) -> Rc<dyn Caller> {
+        Rc::<Headers>::clone(&self.headers)
     }
 
     /// The body, which can be read once.
@@ -69,9 +74,20 @@ impl Request {
     }
 }
 
-impl Caller for Request {
+/// The headers of a request. What goes on for it when it has been answered, and keeps these, keeps
+/// its body from nobody.
+struct Headers(Fields);
+
+impl Headers {
+    fn get(&self, name: &str) -> Option<Vec<u8>> {
+        let values = self.0.get(name);
+        (!values.is_empty()).then(|| values.join(&b", "[..]))
+    }
+}
+
+impl Caller for Headers {
     fn traceparent(&self) -> Option<Vec<u8>> {
-        self.header("traceparent")
+        self.get("traceparent")
     }
 }
 
@@ -95,8 +111,7 @@ impl Head for Request {
     }
 
     fn header(&self, name: &str) -> Option<Vec<u8>> {
-        let values = self.headers.get(name);
-        (!values.is_empty()).then(|| values.join(&b", "[..]))
+        self.headers.get(name)
     }
 }
 
