@@ -280,8 +280,7 @@ impl Cache {
             Ok(redis) => redis.get(&self.names.entry(id), Read::NOW).await,
             Err(failure) => Err(failure),
         };
-        let found = Held::decode(id, found, &self.stats).lookup();
-        found.map(Rc::unwrap_or_clone)
+        Held::decode(id, found).lookup().map(Rc::unwrap_or_clone)
     }
 
     /// Some ids of what is cached, from the cursor on.
@@ -362,7 +361,7 @@ impl Cache {
             Ok(redis) => redis.get(&self.names.entry(id), how).await,
             Err(failure) => Err(failure),
         };
-        Held::decode(id, found, &self.stats)
+        Held::of_lookup(id, found, &self.stats)
     }
 
     /// What Redis holds of each of these connections. Of each, `part` is kept as soon as it
@@ -381,7 +380,7 @@ impl Cache {
         match found {
             Ok((all, _room)) => {
                 let decoded = ids.iter().zip(all).map(|(id, stored)| {
-                    let found = Held::decode(*id, Ok(stored), &self.stats).lookup();
+                    let found = Held::of_lookup(*id, Ok(stored), &self.stats).lookup();
                     self.keep(begun, &found);
                     found.map(|entry| part(Rc::unwrap_or_clone(entry).connection))
                 });

@@ -189,7 +189,7 @@ async function look(text) {
 function showAnswer({ id, found, reason, summary, ttl_seconds: ttl }) {
   if (found === "hit") return showHit(id, summary, ttl);
   const [title, ...text] = {
-    miss: ["Not cached", "There is no such entry, or its lifetime is over. The next lookup goes to the database."],
+    miss: ["Not cached", "There is no such entry, or its lifetime is over. The next lookup is a miss."],
     "not-found": ["No such connection", "The origin said so a moment ago, and that is what is cached."],
     corrupt: ["Corrupt entry", reason, "A lookup takes it for a miss."],
     unavailable: ["Redis is away", reason, "Until it answers, lookups are misses."],
@@ -293,7 +293,7 @@ $("drop-confirm").addEventListener("click", async () => {
   if (id !== shownId) return say(`${title}: ${id}`);
   only("look");
   clearTimeout(tickTimer);
-  showResult(id, title, ["The next lookup goes to the database."]);
+  showResult(id, title, ["The next lookup is a miss."]);
   $("result").querySelector("h3").focus();
 });
 

@@ -104,7 +104,9 @@ pub fn request(bytes: &[u8]) {
     };
     let (needs_write, id) = match &command {
         Command::Live | Command::Ready => return,
-        Command::Openapi | Command::Lookup => (false, None),
+        Command::Openapi | Command::Metrics | Command::Stats { .. } | Command::Lookup => {
+            (false, None)
+        }
         Command::Get { id, view, .. } => (*view == View::Full, Some(id)),
         Command::Put { id, .. } | Command::Delete { id } => (true, Some(id)),
     };

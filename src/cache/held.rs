@@ -38,15 +38,15 @@ pub enum Kind {
 }
 
 impl Held {
-    /// Reads what Redis found under the key of `id`. What is corrupt is counted, and logged.
-    pub fn decode(id: Id, found: Result<Option<Stored>, Failure>, stats: &Stats) -> Self {
+    /// Reads what Redis found under the key of `id`.
+    pub fn decode(id: Id, found: Result<Option<Stored>, Failure>) -> Self {
         let of = |kind| Self {
             kind,
             bytes: None,
             remaining: None,
             fresh: false,
         };
-        let held = match found {
+        match found {
             Ok(Some(stored)) => Self {
                 kind: decode(id, &stored),
                 bytes: Some(stored.value),
@@ -56,7 +56,12 @@ impl Held {
             Ok(None) => of(Kind::Nothing),
             Err(Failure::WrongType) => of(Kind::Corrupt(Corrupt::NotAString)),
             Err(failure) => of(Kind::Unavailable(failure)),
-        };
+        }
+    }
+
+    /// As [`Held::decode`], for a lookup: what is corrupt is counted, and logged.
+    pub fn of_lookup(id: Id, found: Result<Option<Stored>, Failure>, stats: &Stats) -> Self {
+        let held = Self::decode(id, found);
         if let Kind::Corrupt(corrupt) = &held.kind {
             stats.happen(Event::CorruptEntry);
             log::event(

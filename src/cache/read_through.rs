@@ -241,7 +241,7 @@ impl ReadThrough {
     /// What the key of a connection holds now.
     async fn look(&self, id: Id) -> Held {
         let key = self.names.entry(id);
-        Held::decode(id, self.redis.get(&key, Read::NOW).await, &self.stats)
+        Held::of_lookup(id, self.redis.get(&key, Read::NOW).await, &self.stats)
     }
 
     /// Takes the lease if nobody else was faster. What is there, and of no use, makes way for it.

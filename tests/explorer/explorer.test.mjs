@@ -338,7 +338,7 @@ describe("at the same time", { concurrency: 3 }, () => {
       await button(page, "Drop entry…").click();
       assert.equal(await focused(page), "drop-cancel");
       const text = await dialog(page).innerText();
-      assert.ok(text.includes(id) && text.includes("the next lookup goes to the database"), text);
+      assert.ok(text.includes(id) && text.includes("the next lookup is a miss"), text);
       await cancel();
       await dialog(page).waitFor({ state: "hidden" });
       assert.equal(await focused(page), "Drop entry…");

@@ -32,6 +32,8 @@ async fn an_entry_is_shown_with_the_rest_of_its_lifetime_and_without_credentials
         "{corrupt:?}"
     );
     cache.inspect("not an id").await.unwrap_err();
+    // Who looks at it changes nothing, so looking again is no news.
+    assert_eq!(cache.log(), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
