@@ -13,7 +13,7 @@ async fn lookup(mut request: Request) -> Result<Response<String>> {
 
     let request = request.body_mut().take_unstarted();
     let request = service::Request::new(request.ok_or("the request was taken already")?);
-    let answer = answer(&*Instance::get().await, request).await;
+    let answer = answer(&*Instance::get().await, &request).await;
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         // The SDK adds none, and an answer with one would not be chunked.
@@ -28,7 +28,7 @@ async fn lookup(mut request: Request) -> Result<Response<String>> {
 #[cfg(feature = "connection-per-request")]
 #[http_service]
 async fn lookup(request: Request) -> Result<Response<String>> {
-    use provider_connection_cache::cache::now;
+    use provider_connection_cache::clock::now;
     use provider_connection_cache::connection::Id;
     use provider_connection_cache::{entry, json};
     use spin_sdk::{redis::Connection, variables};
