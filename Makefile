@@ -24,7 +24,7 @@ help: ## list the targets
 tools:
 	@scripts/tools.sh
 
-build: tools ## build both components into dist/
+build: tools ## build the components into dist/
 	cargo run --quiet --profile host -p xtask
 
 up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo, EXPLORER=1)
@@ -41,7 +41,7 @@ soak: build ## read and write for SECONDS=120 while Redis fails, with and withou
 		soak::with_a_near_cache_no_answer_is_older_than_it_may_be
 
 screenshots: build ## take the pictures of the explorer in docs/ anew
-	REDIS_SERVER="$$(scripts/redis.sh)" CHROMIUM="$$(scripts/debian.sh chromium chromium)" SCREENSHOTS=docs && \
+	REDIS_SERVER="$$(scripts/redis.sh)" CHROMIUM="$$(scripts/debian.sh chromium "$${CHROMIUM:-chromium}")" SCREENSHOTS=docs && \
 		scripts/node.sh tests/explorer && export REDIS_SERVER CHROMIUM SCREENSHOTS && \
 		cargo test --profile host -p $(COMPONENT) --test it -- --exact explorer::in_a_browser
 

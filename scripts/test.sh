@@ -9,7 +9,7 @@ PYTHON=$(scripts/python.sh "${CARGO_TARGET_DIR:-$PWD/target}/schemathesis" tests
     echo "missing: python3 with venv, and PyPI, for schemathesis and the parser of Prometheus (Debian: apt-get install python3-venv)" >&2
     exit 1
 }
-CHROMIUM=$(scripts/debian.sh chromium chromium) || {
+CHROMIUM=$(scripts/debian.sh chromium "${CHROMIUM:-chromium}") || {
     echo "missing: chromium, for the tests of the explorer (Debian: apt-get install chromium)" >&2
     exit 1
 }

@@ -24,7 +24,6 @@ use self::held::Held;
 use self::keys::Names;
 use self::near::NearCache;
 use self::read_through::ReadThrough;
-use self::report::Reporter;
 use self::written::Written;
 use crate::clock::now;
 use crate::config::{CacheConfig, ConfigError, Ttl};
@@ -33,7 +32,7 @@ use crate::deadline::Timer;
 use crate::entry;
 use crate::flight::Flights;
 use crate::redis::{Companions, Counted, Failure, Read, Redis};
-use crate::stats::{Event, Operation, Stats, Tallied};
+use crate::stats::{Event, Operation, Stats};
 
 /// A summary, and where it comes from.
 pub struct Summarized {
@@ -81,8 +80,6 @@ pub struct Cache {
     /// The origin, which is asked for what is not cached.
     read_through: Option<Rc<ReadThrough>>,
     stats: Rc<Stats>,
-    /// Hands on what is counted; none if nothing is.
-    reporter: Option<Rc<Reporter>>,
 }
 
 impl Cache {
@@ -97,7 +94,6 @@ impl Cache {
             written: None,
             read_through: None,
             stats: Rc::new(Stats::new()),
-            reporter: None,
         };
         let mut config = match config {
             Ok(config) => config,
@@ -106,15 +102,14 @@ impl Cache {
         let stats = Rc::new(Stats::new());
         let redis = Rc::new(Redis::new(&config, Rc::clone(timer), &stats));
         let names = Names::new(&config.key_prefix);
+        if config.stats {
+            report::to(Rc::clone(&redis), names.clone(), &stats);
+        }
         let read_through = config.read_through.take().map(|read_through| {
             let (redis, timer) = (Rc::clone(&redis), Rc::clone(timer));
             ReadThrough::new(&config, read_through, redis, timer, Rc::clone(&stats))
         });
         Self {
-            reporter: config.stats.then(|| {
-                let (stats, redis) = (Rc::clone(&stats), Rc::clone(&redis));
-                Reporter::new(stats, redis, names.clone())
-            }),
             stats,
             redis: Ok(redis),
             names,
@@ -128,26 +123,32 @@ impl Cache {
 
     /// The connection.
     pub async fn get(&self, id: Id) -> Lookup<ProviderConnection> {
-        let found = self.measure(Operation::Get, self.read(id, false)).await;
+        let found = self
+            .stats
+            .measure(Operation::Get, self.read(id, false))
+            .await;
         found.map(|entry| Rc::unwrap_or_clone(entry).connection)
     }
 
     /// The connection and the rest of its lifetime.
     pub async fn lookup(&self, id: Id) -> Lookup<Entry> {
-        let found = self.measure(Operation::Lookup, self.read(id, true)).await;
+        let found = self
+            .stats
+            .measure(Operation::Lookup, self.read(id, true))
+            .await;
         found.map(Rc::unwrap_or_clone)
     }
 
     /// The summary of the connection as of now. It may come from the near cache.
     pub async fn summary(&self, id: Id) -> Lookup<Summarized> {
         let summary = self.read_summary(id);
-        self.measure(Operation::GetSummary, summary).await
+        self.stats.measure(Operation::GetSummary, summary).await
     }
 
     /// Whether there is a summary.
     pub async fn exists(&self, id: Id) -> bool {
         let summary = self.read_summary(id);
-        let found = self.measure(Operation::Exists, summary).await;
+        let found = self.stats.measure(Operation::Exists, summary).await;
         found.hit().is_some()
     }
 
@@ -166,14 +167,14 @@ impl Cache {
     /// The connections, in the order of the ids, in one round trip.
     pub async fn get_many(&self, ids: &Batch<Id>) -> Vec<Lookup<ProviderConnection>> {
         let read = self.read_many(&ids.0, |connection| connection);
-        self.measure(Operation::GetMany, read).await
+        self.stats.measure(Operation::GetMany, read).await
     }
 
     /// The summaries of the connections as of now, in the order of the ids. Those that
     /// do not come from the near cache are read in one round trip.
     pub async fn summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<Summarized>> {
         let summaries = self.read_summaries(ids);
-        self.measure(Operation::GetMany, summaries).await
+        self.stats.measure(Operation::GetMany, summaries).await
     }
 
     async fn read_summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<Summarized>> {
@@ -211,7 +212,7 @@ impl Cache {
             let value = entry::encode(connection);
             self.redis()?.set(&key, value, ttl, &companions).await
         };
-        self.measure(Operation::Set, set).await
+        self.stats.measure(Operation::Set, set).await
     }
 
     /// Stores all of the connections, or none of them.
@@ -230,19 +231,22 @@ impl Cache {
             let redis = self.redis()?;
             redis.set_many(&keys, values, ttl, &companions).await
         };
-        self.measure(Operation::SetMany, set).await
+        self.stats.measure(Operation::SetMany, set).await
     }
 
     /// Removes the connection. True if it was there.
     pub async fn delete(&self, id: Id) -> Result<bool, Failure> {
-        let deleted = self.measure(Operation::Delete, self.remove(&[id])).await;
+        let deleted = self
+            .stats
+            .measure(Operation::Delete, self.remove(&[id]))
+            .await;
         Ok(deleted? > 0)
     }
 
     /// Removes the connections. How many of them were there.
     pub async fn delete_many(&self, ids: &Batch<Id>) -> Result<u32, Failure> {
         let removed = self.remove(&ids.0);
-        self.measure(Operation::DeleteMany, removed).await
+        self.stats.measure(Operation::DeleteMany, removed).await
     }
 
     async fn remove(&self, ids: &[Id]) -> Result<u32, Failure> {
@@ -269,7 +273,7 @@ impl Cache {
                 monotonic_clock::now().saturating_sub(sent),
             ))
         };
-        self.measure(Operation::Ping, ping).await
+        self.stats.measure(Operation::Ping, ping).await
     }
 
     /// What Redis holds of a connection at this moment, and for how long: neither the near cache
@@ -306,16 +310,6 @@ impl Cache {
     pub async fn stats_in_all(&self) -> Result<Counted, Failure> {
         let counted = self.redis()?.counted(&[self.names.stats_in_all()]).await?;
         counted.into_iter().next().ok_or(Failure::Unexpected)
-    }
-
-    /// Carries out an operation, and counts it, if there is anybody to tell.
-    async fn measure<T: Tallied>(&self, operation: Operation, work: impl Future<Output = T>) -> T {
-        let Some(reporter) = &self.reporter else {
-            return work.await;
-        };
-        let result = self.stats.measure(operation, work).await;
-        reporter.wake();
-        result
     }
 
     /// What Redis holds of a connection, or else what the origin says. Those who ask at the same

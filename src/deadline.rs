@@ -88,6 +88,11 @@ impl Deadline {
         self.begun
     }
 
+    /// Whether less than half of the time is left.
+    pub fn is_half_over(&self) -> bool {
+        monotonic_clock::now() > self.begun + (self.at - self.begun) / 2
+    }
+
     /// This deadline, or `timeout` from now, whichever comes first.
     pub fn at_most(&self, timeout: Duration) -> Self {
         let now = monotonic_clock::now();

@@ -2,7 +2,7 @@
 
 mod histogram;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::mem;
 
@@ -106,21 +106,21 @@ impl<T: Tallied> Tallied for Vec<T> {
 
 impl Tally {
     fn add(&mut self, other: Self) {
-        self.hits += other.hits;
-        self.misses += other.misses;
-        self.errors += other.errors;
+        self.hits = self.hits.saturating_add(other.hits);
+        self.misses = self.misses.saturating_add(other.misses);
+        self.errors = self.errors.saturating_add(other.errors);
     }
 
     /// Lookups: hits and misses.
     pub fn total(self) -> u64 {
-        self.hits + self.misses
+        self.hits.saturating_add(self.misses)
     }
 
     /// Hits among the lookups, in ten-thousandths, rounded; 0 if there were none.
     pub fn hit_rate(self) -> u64 {
         match self.total() {
             0 => 0,
-            total => (self.hits * 10_000 + total / 2) / total,
+            total => (self.hits as f64 * 10_000.0 / total as f64 + 0.5) as u64,
         }
     }
 }
@@ -165,7 +165,8 @@ impl Counts {
 
     /// The errors of all operations.
     pub fn errors(&self) -> u64 {
-        self.operations.iter().map(|of| of.tally.errors).sum()
+        let errors = self.operations.iter().map(|of| of.tally.errors);
+        errors.fold(0, u64::saturating_add)
     }
 
     /// Adds what was counted elsewhere.
@@ -175,7 +176,7 @@ impl Counts {
             sum.latency.add(&of.latency);
         }
         for (sum, count) in self.events.iter_mut().zip(&other.events) {
-            *sum += count;
+            *sum = sum.saturating_add(*count);
         }
     }
 
@@ -254,6 +255,8 @@ impl Operation {
 pub struct Stats {
     counts: RefCell<Counts>,
     is_empty: Cell<bool>,
+    /// Called when something was counted. Without it nothing is.
+    listener: OnceCell<Box<dyn Fn()>>,
     /// How many operations are under way, and how many have begun so far.
     under_way: Cell<u64>,
     begun: Cell<u64>,
@@ -268,10 +271,22 @@ impl Stats {
         }
     }
 
+    /// Has this called whenever something was counted. Until then nothing is.
+    pub fn listen(&self, listener: impl Fn() + 'static) {
+        let _first = self.listener.set(Box::new(listener));
+    }
+
     /// Counts an event.
     pub fn happen(&self, event: Event) {
-        self.counts.borrow_mut().happen(event);
-        self.is_empty.set(false);
+        self.count(|counts| counts.happen(event));
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Counts)) {
+        if let Some(listener) = self.listener.get() {
+            count(&mut self.counts.borrow_mut());
+            self.is_empty.set(false);
+            listener();
+        }
     }
 
     /// Carries out `work`, and counts what it comes to and how long it takes.
@@ -280,13 +295,14 @@ impl Stats {
         operation: Operation,
         work: impl Future<Output = T>,
     ) -> T {
+        if self.listener.get().is_none() {
+            return work.await;
+        }
         let _under_way = UnderWay::new(self);
         let begun = monotonic_clock::now();
         let result = work.await;
         let took = monotonic_clock::now().saturating_sub(begun);
-        let tally = result.tally();
-        self.counts.borrow_mut().record(operation, tally, took);
-        self.is_empty.set(false);
+        self.count(|counts| counts.record(operation, result.tally(), took));
         result
     }
 

@@ -270,23 +270,27 @@ $("drop").addEventListener("close", () => document.activeElement === document.bo
 
 $("drop-confirm").addEventListener("click", async () => {
   const id = $("drop-id").textContent;
+  // Closed meanwhile, the dialog may be about another one.
+  const isAsked = () => $("drop").open && $("drop-id").textContent === id;
   let title = "Dropped";
   // The second click of two would find that it is not there any more.
   if ($("drop-confirm").ariaBusy) return;
   $("drop-confirm").ariaBusy = "true";
   $("drop-error").textContent = "";
   try {
-    await ask("drop", `api/connections/${id}`, { method: "DELETE" });
+    await ask(`drop ${id}`, `api/connections/${id}`, { method: "DELETE" });
   } catch (problem) {
     if (!token) return;
     if (problem.status !== 404) {
-      $("drop-error").textContent = `${problem.message} Whether it was dropped is not known. Try again.`;
+      const text = `${problem.message} Whether it was dropped is not known. Try again.`;
+      if (!isAsked()) return say(`${id}: ${text}`);
+      $("drop-error").textContent = text;
       $("drop-confirm").ariaBusy = null;
       return;
     }
     title = "It was not there any more";
   }
-  $("drop").close();
+  if (isAsked()) $("drop").close();
   links.get(id)?.parentElement.remove();
   links.delete(id);
   countIds();

@@ -10,17 +10,17 @@ use crate::redis::{Failure, Redis};
 const PAGE: usize = 100;
 
 /// How many keys Redis looks at in one command, and does nothing else meanwhile.
-const KEYS: u32 = 200;
+const KEYS: u32 = 100;
 
 /// How many commands one page may take, in a Redis that holds much else.
-const COMMANDS: usize = 10;
+const COMMANDS: usize = 20;
 
 /// Where a page begins: at the start, or where the last one said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(u64);
 
 impl Cursor {
-    /// Reads what [`Cursor::to_string`] wrote.
+    /// Reads a cursor as it is written by `Display`.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<NonZeroU64>().ok().map(Self::from)
     }
@@ -46,8 +46,8 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// The page that begins here. It looks at no more keys than [`KEYS`] times [`COMMANDS`]: there may
-/// be no id on it although there is a next one.
+/// The page that begins here. It looks at no more keys than [`KEYS`] times [`COMMANDS`], and for no
+/// more than half of the time there is: there may be no id on it although there is a next one.
 pub async fn page(redis: &Redis, names: &Names, begin: Cursor) -> Result<Page, Failure> {
     let pattern = names.entries_pattern();
     let mut page = Page {
@@ -55,8 +55,11 @@ pub async fn page(redis: &Redis, names: &Names, begin: Cursor) -> Result<Page, F
         next: Some(begin),
     };
     let deadline = redis.deadline();
-    for _ in 0..COMMANDS {
-        let Some(Cursor(cursor)) = page.next.filter(|_| page.ids.len() < PAGE) else {
+    for command in 0..COMMANDS {
+        // A command that is sent when there is no time left would be taken for a Redis that does
+        // not answer.
+        let goes_on = page.ids.len() < PAGE && (command == 0 || !deadline.is_half_over());
+        let Some(Cursor(cursor)) = page.next.filter(|_| goes_on) else {
             break;
         };
         let (keys, next) = redis.scan(cursor, &pattern, KEYS, &deadline).await?;

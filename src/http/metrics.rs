@@ -92,7 +92,7 @@ impl Text {
         let operation = operation.name();
         let mut sum = 0;
         for (index, calls) in latency.calls.iter().enumerate() {
-            sum += calls;
+            sum = calls.saturating_add(sum);
             let bound = match BOUNDS.get(index) {
                 Some(bound) => seconds(*bound),
                 None => "+Inf".to_owned(),

@@ -157,21 +157,19 @@ impl Link {
         })
     }
 
-    /// Whether there is a connection.
-    pub fn is_open(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Open(_))
+    /// Whether nothing is known to be wrong with it.
+    pub fn is_well(&self) -> bool {
+        let state = self.state.borrow();
+        matches!(&*state, State::Idle | State::Opening(_) | State::Open(_))
     }
 
-    /// Sends a command once, if there is a connection, and whatever comes of it says nothing of
-    /// Redis: for what is not worth a connection, and may not be sent twice.
-    pub async fn tell(&self, command: &Command, deadline: &Deadline) {
-        let connection = match &*self.state.borrow() {
-            State::Open(connection) => Rc::clone(connection),
-            _ => return,
-        };
-        let _told = deadline
-            .race(connection.run(command, deadline.begun()))
-            .await;
+    /// Sends a command once, for it may not be sent twice, and without a word of what comes of it.
+    /// Nobody who looks something up has to do with it: so it is none of those by whose waiting a
+    /// silent connection is known.
+    pub async fn tell(self: &Rc<Self>, command: &Command, deadline: &Deadline) {
+        if let Ok(Lease { connection, .. }) = self.connection(deadline).await {
+            let _told = deadline.race(command.run(&connection.host)).await;
+        }
     }
 
     /// What Redis answers to the command. If a connection that served before turns out

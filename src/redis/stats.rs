@@ -25,6 +25,9 @@ const HASHES: &str = "local all = {} \
      end \
      return all";
 
+/// The most that is believed of a count: as much as JSON's readers can tell apart.
+const MOST: u64 = 1 << 53;
+
 /// What a hash of counts holds.
 #[derive(Default)]
 pub struct Counted {
@@ -35,13 +38,13 @@ pub struct Counted {
 }
 
 impl Redis {
-    /// Whether there is a connection to what takes the writes.
-    pub fn is_open(&self) -> bool {
-        self.primary.is_open()
+    /// Whether nothing is known to be wrong with the Redis that takes the writes.
+    pub fn is_well(&self) -> bool {
+        self.primary.is_well()
     }
 
-    /// Adds counts to what the keys hold. Without a connection, and whenever it fails, they are
-    /// lost: nobody waits for them, and sent twice they would be wrong.
+    /// Adds counts to what the keys hold. Whenever that fails they are lost: nobody waits for them,
+    /// and sent twice they would be wrong.
     pub async fn add(&self, keys: &[String], counts: &Counts, since: i64, ttl: Ttl) {
         let command = Command::script(ADD, keys)
             .integer(ttl.seconds().into())
@@ -68,6 +71,8 @@ impl Redis {
             let mut fields = BTreeMap::new();
             while let (Some(name), Some(count)) = (texts.next(), texts.next()) {
                 let count = count.and_then(|count| count.parse::<u64>().ok());
+                // Whatever somebody wrote there, more cannot be counted.
+                let count = count.map(|count| count.min(MOST));
                 fields.extend(name.zip(count));
             }
             Ok(Counted {

@@ -40,14 +40,14 @@ impl Histogram {
     /// Adds the calls of another.
     pub fn add(&mut self, other: &Self) {
         for (sum, calls) in self.calls.iter_mut().zip(&other.calls) {
-            *sum += calls;
+            *sum = sum.saturating_add(*calls);
         }
         self.microseconds = self.microseconds.saturating_add(other.microseconds);
     }
 
     /// How many calls there were.
     pub fn count(&self) -> u64 {
-        self.calls.iter().sum()
+        self.calls.iter().copied().fold(0, u64::saturating_add)
     }
 
     /// Its percentiles; none without a call.
@@ -60,13 +60,16 @@ impl Histogram {
     }
 
     fn percentile(&self, percent: u64) -> u64 {
-        let rank = (self.count() * percent).div_ceil(100).max(1);
+        let count = self.count();
+        let rank = count / 100 * percent + (count % 100 * percent).div_ceil(100);
         let (mut before, mut from) = (0, 0);
         for (calls, bound) in self.calls.iter().zip(BOUNDS) {
-            if before + calls >= rank {
-                return from + (bound - from) * (rank - before) / calls;
+            let until = calls.saturating_add(before);
+            if until >= rank {
+                let share = (rank - before) as f64 / *calls as f64;
+                return from + ((bound - from) as f64 * share) as u64;
             }
-            (before, from) = (before + calls, bound);
+            (before, from) = (until, bound);
         }
         // No more is known of the slowest than that they took longer than this.
         from

@@ -57,6 +57,23 @@ fn commands(redis: &Redis) -> Vec<String> {
         .collect()
 }
 
+/// Who only reads has no connection to the primary, but for this.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_from_the_replica_is_counted_at_the_primary() {
+    let (primary, replica) = primary_and_replica();
+    let service = Service::start(variables(&primary, &replica, "30000")).await;
+    for _ in 0..3 {
+        assert_eq!(service.read("GET", &path(&id(1))).await.status, 404);
+    }
+    until("it is counted", || {
+        let misses: Option<u64> =
+            primary.command(&["HGET", &service.stats_key("total"), "get-summary:misses"]);
+        misses == Some(3)
+    });
+    assert!(commands(&replica).contains(&"get".to_owned()));
+    assert!(!commands(&primary).contains(&"get".to_owned()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_go_to_the_replica_and_writes_to_the_primary() {
     let (primary, replica) = primary_and_replica();

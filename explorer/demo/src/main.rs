@@ -99,7 +99,7 @@ fn connection(rng: &mut Rng, number: u64, now: i64) -> (String, String, u64) {
         ("amex", "Card"),
         ("ally", "Savings"),
     ];
-    let id = format!("0192f3a4-5b6c-7d8e-9f00-{number:012x}");
+    let id = format!("0192f3a4-5b6c-7d8e-9f01-{number:012x}");
     let provider = rng.usize(..PROVIDERS.len());
     let (slug, alias) = PROVIDERS[provider];
     let status = match rng.u8(..20) {

@@ -8,9 +8,11 @@ use super::{calls, stats_when};
 use crate::support::client::Call;
 use crate::support::connection::id;
 use crate::support::monitor::Monitor;
+use crate::support::origin::{borrowed, origin_with, reading_through};
 use crate::support::redis::Redis;
 use crate::support::service::{READ_TOKEN, Service, path};
 use provider_connection_cache_host::InstanceReuse;
+use provider_connection_origin::Fault;
 
 /// The commands that hand on counts.
 fn reports(commands: &[Vec<String>]) -> Vec<&Vec<String>> {
@@ -25,6 +27,7 @@ fn reports(commands: &[Vec<String>]) -> Vec<&Vec<String>> {
 fn endless() -> InstanceReuse {
     InstanceReuse {
         max_instance_reuse_count: usize::MAX,
+        idle_instance_timeout: Duration::from_secs(60),
         ..InstanceReuse::default()
     }
 }
@@ -155,6 +158,48 @@ async fn switched_off_nothing_is_counted() {
     stats_when(&off, |stats| calls(stats, "get-summary") == 1).await;
     sleep(Duration::from_millis(1_200)).await;
     stats_when(&off, |stats| calls(stats, "get-summary") == 1).await;
+}
+
+/// What waits for the answer to a report says nothing of the answers to lookups.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_without_an_answer_takes_no_hits() {
+    let redis = Redis::start(&[]);
+    let service = Service::with(&redis, &[("redis_timeout_ms", "4000")]).await;
+    service.hold(&id(1)).await;
+    let target = path(&id(1));
+    for _ in 0..3 {
+        assert_eq!(service.read("GET", &target).await.status, 200);
+        redis.pause();
+        // The report is sent meanwhile, and waits for longer than is usual.
+        sleep(Duration::from_millis(1_300)).await;
+        let (answer, ()) = futures_util::join!(service.read("GET", &target), async {
+            sleep(Duration::from_millis(100)).await;
+            redis.go_on();
+        });
+        assert_eq!(answer.status, 200, "{}", answer.header("cache-status"));
+    }
+}
+
+/// What goes on when the answer has gone out is counted as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_after_the_answer_is_handed_on() {
+    let redis = Redis::start(&[]);
+    let origin = origin_with(&[1]).await;
+    let more = reading_through(
+        &origin,
+        &[("origin_timeout_ms", "500"), ("refresh_ahead", "0.001")],
+    );
+    let service = Service::with(&redis, &borrowed(&more)).await;
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
+    // It is due.
+    let fresh = service
+        .key(&id(1))
+        .replace("provider:conn:", "provider:conn-fresh:");
+    redis.command::<()>(&["DEL", &fresh]);
+    redis.command::<()>(&["EXPIRE", &service.key(&id(1)), "50"]);
+    origin.inject(Fault::Hang);
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
+    stats_when(&service, |stats| stats["total"]["origin_failures"] == 1).await;
 }
 
 /// A report is no reason to look for a Redis that is away, and none to hold an instance.

@@ -285,6 +285,26 @@ async fn hours_are_told_apart_and_what_nobody_counted_is_zero() {
             answer.text()
         );
     }
+    // Whatever somebody wrote there, what is made of it is a number that can be.
+    let most = u64::MAX.to_string();
+    for hour in &hours[6..10] {
+        redis.command::<()>(&[
+            "HSET",
+            &name(hour),
+            "get:hits",
+            &most,
+            "get:misses",
+            &most,
+            "get:le:500",
+            &most,
+        ]);
+    }
+    let total = &service.read("GET", "/stats").await.json()["total"];
+    assert!(total["total"].as_u64() > Some(1 << 53), "{total}");
+    assert!(
+        (0.0..=1.0).contains(&total["hit_rate"].as_f64().unwrap()),
+        "{total}"
+    );
     // What is no hash is trouble with Redis, and says so.
     redis.set(&name(&hours[5]), "x");
     assert_eq!(service.read("GET", "/stats").await.status, 503);
