@@ -92,6 +92,31 @@ async fn an_instance_reports_before_it_goes() {
     }
 }
 
+/// It waits for a moment, not for the second that there is between two reports: on a host with an
+/// instance for each request they would pile up.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_idle_does_not_wait_to_report() {
+    let redis = Redis::start(&[]);
+    let reuse = InstanceReuse {
+        max_instance_reuse_count: 1,
+        ..InstanceReuse::default()
+    };
+    let service = Service::reusing(&redis, &[], reuse).await;
+    let mut client = service.connect().await;
+    let (mut start, mut most) = (Instant::now(), 0);
+    for _ in 0..300 {
+        let call = Call::new("GET", &path(&id(1))).bearer(READ_TOKEN);
+        assert_eq!(client.send(call).await.status, 404);
+        // Those of the last 100 ms or so.
+        if start.elapsed() > Duration::from_millis(100) {
+            most = most.max(redis.clients());
+            start = Instant::now();
+        }
+    }
+    assert!(most < 200, "{most} instances at a time");
+    stats_when(&service, |stats| calls(stats, "get-summary") == 300).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_counted_lives_for_two_days_under_the_hour_and_in_all() {
     let redis = Redis::start(&[]);
