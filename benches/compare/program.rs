@@ -76,6 +76,10 @@ pub fn component(
     let wasm = setup.component(name);
     let wasm = wasm.to_str().context("the path is not text")?;
     let manifest = fs::read_to_string(in_repository("spin.toml"))?.replace(ours, wasm);
+    // The others are where they are; paths are relative to the manifest.
+    let dist = in_repository("dist");
+    let dist = dist.to_str().context("the path is not text")?;
+    let manifest = manifest.replace("\"dist/", &format!("\"{dist}/"));
     let file = setup.directory.join(format!("{name}.toml"));
     fs::write(&file, manifest)?;
     let mut command = Command::new(&setup.host);
