@@ -39,7 +39,8 @@ impl Tokens {
     /// What the token that is shown grants. All tokens are compared, whatever the first
     /// comparison says: the time taken tells neither which one it was nor how near it came.
     pub fn grant(&self, shown: &[u8]) -> Grant {
-        match (self.write.contains(shown), self.read.contains(shown)) {
+        let shown = Token::padded(shown);
+        match (self.write.has(&shown), self.read.has(&shown)) {
             (true, _) => Grant::Write,
             (false, true) => Grant::Read,
             (false, false) => Grant::Nothing,
@@ -96,8 +97,11 @@ impl TokenSet {
     /// Whether the token that is shown is one of them. All of them are compared, whatever the
     /// first comparison says.
     pub fn contains(&self, shown: &[u8]) -> bool {
-        let shown = Token::padded(shown);
-        let same = self.0.iter().map(|token| token.is(&shown));
+        self.has(&Token::padded(shown))
+    }
+
+    fn has(&self, shown: &Token) -> bool {
+        let same = self.0.iter().map(|token| token.is(shown));
         same.fold(Choice::from(0), |any, same| any | same).into()
     }
 }
