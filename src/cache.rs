@@ -31,7 +31,7 @@ use crate::connection::{Id, Invalid, ProviderConnection, Summary};
 use crate::deadline::Timer;
 use crate::entry;
 use crate::flight::Flights;
-use crate::redis::{Companions, Counted, Failure, Read, Redis};
+use crate::redis::{Companions, Counted, Failure, Read, Redis, Stored};
 use crate::stats::{Event, Operation, Stats};
 
 /// A summary, and where it comes from.
@@ -93,13 +93,13 @@ impl Cache {
             reads: Flights::default(),
             written: None,
             read_through: None,
-            stats: Rc::new(Stats::new()),
+            stats: Rc::<Stats>::default(),
         };
         let mut config = match config {
             Ok(config) => config,
             Err(error) => return off(Failure::Misconfigured(error)),
         };
-        let stats = Rc::new(Stats::new());
+        let stats = Rc::<Stats>::default();
         let redis = Rc::new(Redis::new(&config, Rc::clone(timer), &stats));
         let names = Names::new(&config.key_prefix);
         if config.stats {
@@ -280,10 +280,7 @@ impl Cache {
     /// nor the origin is asked, and nothing is counted, for who looks at the cache should not
     /// change what he sees.
     pub async fn inspect(&self, id: Id) -> Lookup<Entry> {
-        let found = match self.redis() {
-            Ok(redis) => redis.get(&self.names.entry(id), Read::NOW).await,
-            Err(failure) => Err(failure),
-        };
+        let found = self.stored(id, Read::NOW).await;
         Held::decode(id, found).lookup().map(Rc::unwrap_or_clone)
     }
 
@@ -351,11 +348,12 @@ impl Cache {
             fresh: fresh.as_deref(),
             ..self.how(&[id], lifetime)
         };
-        let found = match self.redis() {
-            Ok(redis) => redis.get(&self.names.entry(id), how).await,
-            Err(failure) => Err(failure),
-        };
+        let found = self.stored(id, how).await;
         Held::of_lookup(id, found, &self.stats)
+    }
+
+    async fn stored(&self, id: Id, how: Read<'_>) -> Result<Option<Stored>, Failure> {
+        self.redis()?.get(&self.names.entry(id), how).await
     }
 
     /// What Redis holds of each of these connections. Of each, `part` is kept as soon as it

@@ -254,7 +254,8 @@ impl Operation {
 #[derive(Default)]
 pub struct Stats {
     counts: RefCell<Counts>,
-    is_empty: Cell<bool>,
+    /// Whether there are any.
+    has_some: Cell<bool>,
     /// Called when something was counted. Without it nothing is.
     listener: OnceCell<Box<dyn Fn()>>,
     /// How many operations are under way, and how many have begun so far.
@@ -263,14 +264,6 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Nothing counted yet.
-    pub fn new() -> Self {
-        Self {
-            is_empty: Cell::new(true),
-            ..Self::default()
-        }
-    }
-
     /// Has this called whenever something was counted. Until then nothing is.
     pub fn listen(&self, listener: impl Fn() + 'static) {
         let _first = self.listener.set(Box::new(listener));
@@ -284,7 +277,7 @@ impl Stats {
     fn count(&self, count: impl FnOnce(&mut Counts)) {
         if let Some(listener) = self.listener.get() {
             count(&mut self.counts.borrow_mut());
-            self.is_empty.set(false);
+            self.has_some.set(true);
             listener();
         }
     }
@@ -308,13 +301,13 @@ impl Stats {
 
     /// What was counted; from now on it counts as handed on.
     pub fn take(&self) -> Counts {
-        self.is_empty.set(true);
+        self.has_some.set(false);
         mem::take(&mut *self.counts.borrow_mut())
     }
 
     /// Whether nothing was counted since.
     pub fn is_empty(&self) -> bool {
-        self.is_empty.get()
+        !self.has_some.get()
     }
 
     /// Whether nothing is under way.
