@@ -23,10 +23,12 @@ use crate::log;
 
 /// The answer of this instance to any request.
 pub async fn answer(instance: &Instance, request: &Request) -> Answer {
-    let answer = match respond(instance, request).await {
-        Ok(answer) => answer,
-        Err(problem) => problem.into(),
-    };
+    finish(request, respond(instance, request).await)
+}
+
+/// What goes out when a request came to this.
+pub fn finish(request: &Request, result: Result<Answer, Problem>) -> Answer {
+    let answer = result.unwrap_or_else(Answer::from);
     if request.method() == "HEAD" {
         answer.without_body()
     } else {

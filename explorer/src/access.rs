@@ -32,8 +32,7 @@ impl Access {
     /// Fails unless the request shows a token.
     pub fn require(&self, head: &impl Head) -> Result<(), Problem> {
         let Self::Tokens(tokens) = self else {
-            let detail = format!("variable {VARIABLE} must be {}", TokenSet::RULE);
-            return Err(Problem::new(Kind::NotConfigured, detail));
+            return Err(Problem::new(Kind::NotConfigured, misconfigured()));
         };
         let Some(authorization) = head.header("authorization") else {
             return Err(challenge(
@@ -51,4 +50,9 @@ impl Access {
             r#", error="invalid_token""#,
         ))
     }
+}
+
+/// What is wrong with the variable, if it is. It does not show its value.
+pub fn misconfigured() -> String {
+    format!("variable {VARIABLE} must be {}", TokenSet::RULE)
 }

@@ -40,7 +40,7 @@ impl Command {
                 let hours = query.get("hours").map(parse_hours).transpose()?;
                 Ok(Self::Stats(hours.unwrap_or(Hours::DAY)))
             }
-            "connections" | "stats" => Err(not_allowed("GET, HEAD")),
+            "connections" | "stats" => Err(Problem::not_allowed("GET, HEAD".to_owned())),
             path => {
                 let id = path.strip_prefix("connections/").ok_or_else(nothing)?;
                 if id.contains('/') {
@@ -50,7 +50,7 @@ impl Command {
                 match method {
                     "DELETE" => Ok(Self::Delete(parse_id(id)?)),
                     _ if is_get => Ok(Self::Inspect(parse_id(id)?)),
-                    _ => Err(not_allowed("GET, HEAD, DELETE")),
+                    _ => Err(Problem::not_allowed("GET, HEAD, DELETE".to_owned())),
                 }
             }
         }
@@ -59,10 +59,4 @@ impl Command {
 
 fn nothing() -> Problem {
     Problem::new(Kind::NoSuchRoute, "the explorer is at /explorer/")
-}
-
-/// The problem of a method that a path does not have.
-pub fn not_allowed(allow: &'static str) -> Problem {
-    let problem = Problem::new(Kind::MethodNotAllowed, format!("use {allow}"));
-    problem.with_header("allow", allow.to_owned())
 }

@@ -10,14 +10,14 @@ use provider_connection_cache::http::answer::Answer;
 use provider_connection_cache::http::command::Head;
 use provider_connection_cache::http::problem::{Kind, Problem};
 use provider_connection_cache::http::service::{self, Request};
-use provider_connection_cache::http::{log_refused_token, stats};
+use provider_connection_cache::http::{finish, log_refused_token, stats};
 use provider_connection_cache::stats::Counts;
 use provider_connection_cache::timestamp::Timestamp;
 use provider_connection_cache::{json, log, task, trace};
 use serde::Serialize;
 use spin_sdk::wasip3;
 
-use crate::access::{Access, VARIABLE};
+use crate::access::{self, Access, VARIABLE};
 use crate::{Command, api, protected};
 
 #[allow(
@@ -58,19 +58,8 @@ impl wasip3::exports::http::handler::Guest for Explorer {
     ) -> Result<wasip3::http::types::Response, wasip3::http::types::ErrorCode> {
         let spawned = task::spawned();
         let request = Request::new(request);
-        let answer = trace::within(Some(request.caller()), answer(&request)).await;
-        service::send(protected(answer), spawned).await
-    }
-}
-
-async fn answer(request: &Request) -> Answer {
-    let answer = match respond(request).await {
-        Ok(answer) => answer,
-        Err(problem) => problem.into(),
-    };
-    match request.method() {
-        "HEAD" => answer.without_body(),
-        _ => answer,
+        let result = trace::within(Some(request.caller()), respond(&request)).await;
+        service::send(protected(finish(&request, result)), spawned).await
     }
 }
 
@@ -106,8 +95,7 @@ async fn access() -> Rc<Access> {
     let variable = spin_sdk::variables::get(VARIABLE).await.unwrap_or_default();
     let access = Rc::new(Access::parse(&variable));
     if let Access::Misconfigured = *access {
-        let rule = provider_connection_cache::tokens::TokenSet::RULE;
-        let reason = format!("variable {VARIABLE} must be {rule}");
+        let reason = access::misconfigured();
         log::event(
             log::Event::BadConfiguration,
             &[("variable", &VARIABLE), ("reason", &reason)],

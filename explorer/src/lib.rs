@@ -56,7 +56,7 @@ impl Command {
 fn only_get(head: &impl Head) -> Result<(), Problem> {
     match head.method() {
         "GET" | "HEAD" => Ok(()),
-        _ => Err(api::not_allowed("GET, HEAD")),
+        _ => Err(Problem::not_allowed("GET, HEAD".to_owned())),
     }
 }
 

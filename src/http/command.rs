@@ -99,9 +99,7 @@ impl Command {
         let (route, id) = match found {
             Found::Route { route, id } => (route, id),
             Found::OtherMethod { path } => {
-                let allow = route::allow(path);
-                let problem = Problem::new(Kind::MethodNotAllowed, format!("use {allow}"));
-                return Err(problem.with_header("allow", allow));
+                return Err(Problem::not_allowed(route::allow(path)));
             }
             Found::Nothing => return Err(Problem::new(Kind::NoSuchRoute, "see /openapi.json")),
         };

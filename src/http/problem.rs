@@ -114,6 +114,11 @@ impl Problem {
         Self::new(Kind::TooLarge, "the body must be at most 64 KiB")
     }
 
+    /// The path is there, but with these methods alone.
+    pub fn not_allowed(allow: String) -> Self {
+        Self::new(Kind::MethodNotAllowed, format!("use {allow}")).with_header("allow", allow)
+    }
+
     /// Redis did not confirm it: a moment later it may.
     pub fn unavailable(detail: String) -> Self {
         Self::new(Kind::Unavailable, detail).with_header("retry-after", "1".to_owned())
