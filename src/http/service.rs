@@ -1,15 +1,11 @@
 //! The way in and out: `wasi:http/handler@0.3.0`, through the types of `wasip3` as they are.
 
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request as WasiRequest, Response};
-use spin_sdk::wasip3::{spawn, wit_future, wit_stream};
-use spin_sdk::wit_bindgen::rt::async_support::yield_async;
+use spin_sdk::wasip3::wit_future;
 
 use super::answer::Answer;
 use super::command::{Head, MAX_BODY};
@@ -115,12 +111,7 @@ impl Head for Request {
     }
 }
 
-/// Hands an answer to the host.
-///
-/// Spin sends what the body's first write holds together with the headers only if that
-/// write is there when the response is; what comes later leaves in a second packet, which
-/// waits 40 ms for the client's delayed acknowledgement. So the write is begun here, and
-/// ends after the response is returned. Without content there is no stream at all.
+/// Hands an answer to the host, in one packet.
 ///
 /// `spawned` is what [`task::spawned`] said when the request came.
 pub async fn send(answer: Answer, spawned: u64) -> Result<Response, ErrorCode> {
@@ -131,27 +122,6 @@ pub async fn send(answer: Answer, spawned: u64) -> Result<Response, ErrorCode> {
         .collect();
     let headers = Fields::from_list(&headers)
         .map_err(|_| ErrorCode::InternalError(Some("a header is malformed".to_owned())))?;
-    let contents = answer.body.map(|body| {
-        let (mut writer, reader) = wit_stream::new();
-        let mut write: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
-            // What is left unread is of no interest: the client is gone.
-            let _unread = writer.write_all(body).await;
-        });
-        if write.as_mut().now_or_never().is_none() {
-            spawn(write);
-        }
-        reader
-    });
-    yield_async().await;
-    if task::spawned() != spawned {
-        // Beside a task that this request started, such as one that opens a connection, the
-        // first yield may come back without having left the guest (`FuturesUnordered`).
-        yield_async().await;
-    }
-    let (_, trailers) = wit_future::new(|| Ok(None));
-    let (response, _sent) = Response::new(headers, contents, trailers);
-    response
-        .set_status_code(answer.status)
-        .map_err(|()| ErrorCode::InternalError(Some("the status is unknown".to_owned())))?;
-    Ok(response)
+    let yields = if task::spawned() == spawned { 1 } else { 2 };
+    prompt_response::send_yielding(yields, answer.status, headers, answer.body).await
 }
