@@ -1,14 +1,14 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check example clean
+.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check rust-consumer plug clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
 SETTINGS := REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
 	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES STATS \
 	ORIGIN ORIGIN_FAULT ORIGIN_URL ORIGIN_TOKEN ORIGIN_TIMEOUT_MS NEGATIVE_TTL REFRESH_AHEAD STALE_IF_ERROR \
-	TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER EXPLORER_TOKEN PORT
+	TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER EXPLORER_TOKEN PORT EXAMPLE
 $(foreach name,$(SETTINGS),$(if $(filter command,$(origin $(name))),\
 	$(eval override $(name) := $$(value $(name)))))
 export $(SETTINGS)
@@ -27,10 +27,10 @@ tools:
 build: tools ## build the components into dist/
 	cargo run --quiet --profile host -p xtask
 
-up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo, EXPLORER=1)
+up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo, EXPLORER=1, EXAMPLE=…)
 	@scripts/up.sh
 
-test: build ## run every test, against a real Redis
+test: build rust-consumer ## run every test, against a real Redis
 	@scripts/test.sh
 
 soak: SECONDS ?= 120
@@ -70,13 +70,13 @@ check: tools ## check format, lints, documentation, dependencies and their licen
 	"$$(scripts/tools.sh machete)" .
 	scripts/deny.sh
 
-# A component that imports the cache, with the cache plugged in.
-example: build ## build and compose examples/usable into dist/usable.wasm
-	@command -v wac >/dev/null || { echo "missing: wac. Install it: cargo install wac-cli" >&2; exit 1; }
-	cargo build --quiet --release --target wasm32-wasip2 --manifest-path examples/usable/Cargo.toml \
-		--target-dir target/examples
-	wac plug target/examples/wasm32-wasip2/release/usable.wasm \
-		--plug dist/provider-connection-cache.wasm -o dist/usable.wasm
+# By the command of its spin.toml, which leaves it where that looks for it.
+rust-consumer: build ## build examples/rust-consumer, which imports the cache
+	cd examples/rust-consumer && env -u CARGO_TARGET_DIR cargo build --quiet --target wasm32-wasip2 --release
+
+plug: rust-consumer ## compose it and the cache into one file, dist/rust-consumer.wasm, with wac
+	wac plug examples/rust-consumer/target/wasm32-wasip2/release/rust_consumer.wasm \
+		--plug dist/$(COMPONENT).wasm --output dist/rust-consumer.wasm
 
 clean: ## remove all that was built
 	cargo clean

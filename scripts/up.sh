@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # `make up`: builds the component and serves it on http://127.0.0.1:$PORT until it is
 # stopped, with a Redis of its own unless REDIS_ADDRESS names one, with ORIGIN=demo an origin
-# of its own to read through to, and with EXPLORER=1 the explorer. The settings are those of README.md, from the environment. Secrets
+# of its own to read through to, and with EXPLORER=1 the explorer. With EXAMPLE=NAME it serves the
+# application in examples/NAME instead. The settings are those of README.md, from the environment. Secrets
 # go on through the environment and pipes alone: command lines are for everybody to see.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 port=${PORT:-3000}
 base=http://127.0.0.1:$port
+manifest=spin.toml
 directory= redis= origin= server=
 
 fail() {
@@ -77,6 +79,15 @@ check_origin() {
     [ -z "${ORIGIN_URL:-}" ] || ORIGIN_ADDRESS=$(origin_address "$ORIGIN_URL")
 }
 
+check_example() {
+    [ -z "${EXAMPLE:-}" ] && return
+    [[ $EXAMPLE != */* && -f examples/$EXAMPLE/spin.toml ]] ||
+        fail "EXAMPLE must be one of: $(cd examples && echo */spin.toml | sed 's|/spin.toml||g')"
+    [ -z "${ORIGIN:-}${EXPLORER:-}" ] ||
+        fail "EXAMPLE has neither ORIGIN nor EXPLORER"
+    manifest=examples/$EXAMPLE/spin.toml
+}
+
 check_explorer() {
     check_tokens EXPLORER_TOKEN "${EXPLORER_TOKEN:-}"
     case ${EXPLORER:-} in
@@ -96,6 +107,7 @@ check_settings() {
         fail "REDIS_USERNAME needs REDIS_PASSWORD too"
     check_origin
     check_explorer
+    check_example
     ! is_listening "$port" ||
         fail "port $port is already in use; choose another one with PORT=…"
 }
@@ -180,13 +192,13 @@ start_server() {
     export SPIN_MAX_INSTANCE_MEMORY=${SPIN_MAX_INSTANCE_MEMORY:-268435456}
     # What it prints is about the server; stdout is for what the caller is told.
     if has_spin; then
-        spin up --listen "127.0.0.1:$port" >&2 &
+        spin up --from "$manifest" --listen "127.0.0.1:$port" >&2 &
     else
         cargo run --quiet --profile host -p provider-connection-cache-host -- \
-            --listen "127.0.0.1:$port" >&2 &
+            --from "$manifest" --listen "127.0.0.1:$port" >&2 &
     fi
     server=$!
-    until [[ $(get /health/live) == *' 200 '* ]]; do
+    until [[ $(get /health/live) == HTTP* ]]; do
         is_alive "$server" || fail "the server stopped"
         sleep 0.1
     done
@@ -252,7 +264,7 @@ check_settings
 scripts/tools.sh
 redis_server=
 [ -n "${REDIS_ADDRESS:-}" ] || redis_server=$(scripts/redis.sh)
-"${MAKE:-make}" --no-print-directory build >&2
+"${MAKE:-make}" --no-print-directory "${EXAMPLE:-build}" >&2
 has_spin || cargo build --quiet --profile host -p provider-connection-cache-host
 [ -z "${ORIGIN:-}" ] || cargo build --quiet --profile host -p provider-connection-origin
 
@@ -274,6 +286,11 @@ directory=$(mktemp -d "${TMPDIR:-/tmp}/provider-connection-cache.XXXXXX")
 [ -z "$redis_server" ] || [ -z "${EXPLORER:-}" ] || fill
 [ -z "${ORIGIN:-}" ] || start_origin
 start_server
+if [ -n "${EXAMPLE:-}" ]; then
+    echo "ready $base"
+    wait "$server"
+    exit
+fi
 answer=$(get /health/ready)
 if [[ $answer != *' 200 '* ]]; then
     # Reads fail open, so this is worth a word, but no reason to stop.
