@@ -63,6 +63,7 @@ impl App {
                 &component.id,
                 &component.source,
                 &component.dependencies,
+                &component.middleware,
                 AllowedHosts::new(&component.allowed_outbound_hosts, &variables)?,
                 component.variables(&variables)?,
                 &options,
@@ -92,6 +93,7 @@ impl App {
         let component = AppComponent::new(
             "component",
             wasm,
+            &[],
             &[],
             AllowedHosts::new(&allowed_outbound_hosts, &BTreeMap::new())?,
             options.variables.clone(),

@@ -13,8 +13,15 @@ use anyhow::Result;
 use wasmtime::{Store, component::Component};
 
 use crate::{
-    allowed_hosts::AllowedHosts, app::AppOptions, dependency::Dependency, limits::Limits,
-    log::LogSink, outbound_http::OutboundHttp, redis::Redis, runtime::Runtime, state::HostState,
+    allowed_hosts::AllowedHosts,
+    app::AppOptions,
+    dependency::{Dependency, Middleware},
+    limits::Limits,
+    log::LogSink,
+    outbound_http::OutboundHttp,
+    redis::Redis,
+    runtime::Runtime,
+    state::HostState,
     variables::Variables,
 };
 
@@ -36,6 +43,7 @@ impl AppComponent {
         id: &str,
         wasm: &Path,
         dependencies: &[Dependency],
+        middleware: &[Middleware],
         allowed_hosts: AllowedHosts,
         variables: BTreeMap<String, String>,
         options: &AppOptions,
@@ -44,7 +52,7 @@ impl AppComponent {
         Ok(Self {
             runtime,
             id: id.to_owned(),
-            compiled: runtime.component(id, wasm, dependencies)?,
+            compiled: runtime.component(id, wasm, dependencies, middleware)?,
             allowed_hosts: Arc::new(allowed_hosts),
             variables: Arc::new(Variables::new(id, variables)),
             log: options.log.clone(),

@@ -1,4 +1,4 @@
-//! Puts the dependencies of a component inside it, as Spin does.
+//! Puts the dependencies of a component inside it, and middleware before it, as Spin does.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use wac_graph::{
@@ -6,7 +6,10 @@ use wac_graph::{
     types::{Package, WorldId},
 };
 
-use crate::dependency::Dependency;
+use crate::{
+    capabilities::Inherited,
+    dependency::{Dependency, Middleware},
+};
 
 /// A new component, which exports what `component` does and imports what is left to import. `id`
 /// is what the manifest calls it.
@@ -32,6 +35,35 @@ pub(crate) fn compose(
         .context("failed to encode composition graph")
 }
 
+/// What is asked of each middleware, and what it asks of what stands behind it.
+const HANDLER: &str = "wasi:http/handler@0.3.0";
+
+/// A new component: the first middleware asks the second, and so on, and the last `component`. It
+/// exports nothing but the handler of the first.
+pub(crate) fn chain(
+    component: Vec<u8>,
+    middleware: Vec<(&Middleware, Vec<u8>)>,
+) -> Result<Vec<u8>> {
+    let mut graph = CompositionGraph::new();
+    let behind = Part::new(&mut graph, "primary", component)?;
+    let mut handler = graph.alias_instance_export(behind.instance, HANDLER)?;
+    for (index, (middleware, bytes)) in middleware.into_iter().enumerate().rev() {
+        let name = format!("middleware{index}");
+        let asked = |part: Part, graph: &mut CompositionGraph| {
+            part.check_inherited(graph, &middleware.inherited)?;
+            graph.set_instantiation_argument(part.instance, HANDLER, handler)?;
+            Ok(graph.alias_instance_export(part.instance, HANDLER)?)
+        };
+        handler = Part::new(&mut graph, &name, bytes)
+            .and_then(|part| asked(part, &mut graph))
+            .with_context(|| format!("middleware {}", middleware.path.display()))?;
+    }
+    graph.export(handler, HANDLER)?;
+    graph
+        .encode(Default::default())
+        .context("failed to encode composition graph")
+}
+
 /// Satisfies the imports of `component` that `dependency` is for. No other is for them: the names
 /// of dependencies do not overlap.
 fn plug(
@@ -44,13 +76,8 @@ fn plug(
     let name = &dependency.name;
     let part =
         Part::new(graph, name.package(), bytes).with_context(|| format!("dependency '{name}'"))?;
-    for import in part.imports(graph) {
-        if let Some(set) = dependency.inherited.missing_for(&import) {
-            bail!(
-                "dependency '{name}' imports '{import}', which it may not use: add {set:?} to its `inherit_configuration`"
-            );
-        }
-    }
+    part.check_inherited(graph, &dependency.inherited)
+        .with_context(|| format!("dependency '{name}'"))?;
     let mut imports = component.imports(graph);
     imports.retain(|import| name.matches(import));
     ensure!(
@@ -91,6 +118,18 @@ impl Part {
             world,
             instance: graph.instantiate(package),
         })
+    }
+
+    /// Fails if it imports what it does not inherit.
+    fn check_inherited(self, graph: &CompositionGraph, inherited: &Inherited) -> Result<()> {
+        for import in self.imports(graph) {
+            if let Some(set) = inherited.missing_for(&import) {
+                bail!(
+                    "it imports '{import}', which it may not use: add {set:?} to its `inherit_configuration`"
+                );
+            }
+        }
+        Ok(())
     }
 
     fn imports(self, graph: &CompositionGraph) -> Vec<String> {

@@ -1,4 +1,5 @@
-//! The dependencies of a component, as `[component.ID.dependencies]` has them.
+//! The dependencies of a component, as `[component.ID.dependencies]` has them, and the middleware of
+//! a trigger.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
@@ -21,7 +22,15 @@ pub(crate) struct Dependency {
     pub(crate) inherited: Inherited,
 }
 
-/// The value of one key of the section.
+/// A component that stands before another one, of which each request comes to it first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Middleware {
+    /// Its file, relative to the manifest.
+    pub(crate) path: PathBuf,
+    pub(crate) inherited: Inherited,
+}
+
+/// One dependency, or one middleware.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
@@ -63,19 +72,7 @@ fn dependency(
     source_of: impl Fn(&str) -> Result<PathBuf>,
 ) -> Result<Dependency> {
     let name: DependencyName = name.parse()?;
-    let fetched = ["version", "url"];
-    ensure!(
-        !value.is_str() && !fetched.iter().any(|key| value.get(key).is_some()),
-        "it comes from a registry or a URL, of which this host loads nothing; give the `path` of a copy"
-    );
-    let table: Table = value
-        .try_into()
-        .map_err(|error: toml::de::Error| anyhow!("{}", error.message()))?;
-    let path = match (table.path, table.component) {
-        (Some(path), None) => path,
-        (None, Some(component)) => source_of(&component)?,
-        _ => bail!("it must have either a `path` or a `component`"),
-    };
+    let (table, path) = read(value, source_of)?;
     ensure!(
         table.export.is_none() || !name.is_package(),
         "using an export to satisfy the package dependency '{name}' is not currently permitted"
@@ -94,6 +91,39 @@ fn dependency(
         export: table.export,
         inherited,
     })
+}
+
+/// Reads one middleware.
+pub(crate) fn middleware(
+    value: toml::Value,
+    source_of: impl Fn(&str) -> Result<PathBuf>,
+) -> Result<Middleware> {
+    let (table, path) = read(value, source_of)?;
+    ensure!(table.export.is_none(), "a middleware has no `export`");
+    Ok(Middleware {
+        path,
+        inherited: table.inherit_configuration.unwrap_or_default(),
+    })
+}
+
+fn read(
+    value: toml::Value,
+    source_of: impl Fn(&str) -> Result<PathBuf>,
+) -> Result<(Table, PathBuf)> {
+    let fetched = ["version", "url"];
+    ensure!(
+        !value.is_str() && !fetched.iter().any(|key| value.get(key).is_some()),
+        "it comes from a registry or a URL, of which this host loads nothing; give the `path` of a copy"
+    );
+    let table: Table = value
+        .try_into()
+        .map_err(|error: toml::de::Error| anyhow!("{}", error.message()))?;
+    let path = match (&table.path, &table.component) {
+        (Some(path), None) => path.clone(),
+        (None, Some(component)) => source_of(component)?,
+        _ => bail!("it must have either a `path` or a `component`"),
+    };
+    Ok((table, path))
 }
 
 /// Which imports a dependency is for: `foo:bar/baz@0.1.0` for one, `foo:bar/baz` for each version,

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
-    dependency::{Dependency, dependencies},
+    dependency::{Dependency, Middleware, dependencies, middleware},
     route::Route,
     template,
     variables::check_name,
@@ -30,6 +30,8 @@ pub(crate) struct Component {
     pub(crate) id: String,
     pub(crate) source: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
+    /// What stands before it: the first is asked first.
+    pub(crate) middleware: Vec<Middleware>,
     pub(crate) allowed_outbound_hosts: Vec<String>,
     variables: BTreeMap<String, String>,
 }
@@ -63,6 +65,15 @@ struct HttpTrigger {
     component: String,
     #[serde(rename = "executor")]
     _executor: Option<Executor>,
+    #[serde(default)]
+    dependencies: TriggerDependencies,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TriggerDependencies {
+    #[serde(default)]
+    middleware: Vec<toml::Value>,
 }
 
 /// Spin has another, which this host does not.
@@ -175,15 +186,18 @@ impl Manifest {
         );
         let mut routes = Vec::new();
         let mut components: Vec<Component> = Vec::new();
-        for HttpTrigger {
-            route,
-            component: id,
-            ..
-        } in file.trigger.http
-        {
-            routes.push((Route::new(&route)?, id.clone()));
-            if components.iter().all(|component| component.id != id) {
-                let component = Component::new(&id, &file.component, directory)
+        for trigger in file.trigger.http {
+            let id = trigger.component;
+            routes.push((Route::new(&trigger.route)?, id.clone()));
+            let known = components.iter().find(|component| component.id == id);
+            let middleware = trigger.dependencies.middleware;
+            // For Spin each of the two is a component of its own.
+            ensure!(
+                known.is_none_or(|known| known.middleware.is_empty() && middleware.is_empty()),
+                "component {id:?} has several triggers, of which one has middleware: this host has no such"
+            );
+            if known.is_none() {
+                let component = Component::new(&id, &file.component, middleware, directory)
                     .with_context(|| format!("component {id:?}"))?;
                 components.push(component);
             }
@@ -219,7 +233,12 @@ impl Manifest {
 }
 
 impl Component {
-    fn new(id: &str, all: &BTreeMap<String, toml::Table>, directory: &Path) -> Result<Self> {
+    fn new(
+        id: &str,
+        all: &BTreeMap<String, toml::Table>,
+        middlewares: Vec<toml::Value>,
+        directory: &Path,
+    ) -> Result<Self> {
         let table = all
             .get(id)
             .context("a [[trigger.http]] names it, but it is not defined")?;
@@ -240,6 +259,17 @@ impl Component {
             table.dependencies_inherit_configuration,
             |dependency| source_of_dependency(dependency, id, all),
         )?;
+        let before = |value| {
+            let read = middleware(value, |middleware| {
+                source_of_dependency(middleware, id, all)
+            });
+            let read = read.context("middleware")?;
+            Ok(Middleware {
+                path: directory.join(&read.path),
+                ..read
+            })
+        };
+        let before = middlewares.into_iter().map(before);
         let in_directory = |dependency: Dependency| Dependency {
             path: directory.join(&dependency.path),
             ..dependency
@@ -248,6 +278,7 @@ impl Component {
             id: id.to_owned(),
             source: directory.join(&table.source),
             dependencies: dependencies.into_iter().map(in_directory).collect(),
+            middleware: before.collect::<Result<_>>()?,
             allowed_outbound_hosts: table.allowed_outbound_hosts,
             variables: variables.collect::<Result<_>>()?,
         })

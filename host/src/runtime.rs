@@ -14,7 +14,11 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use crate::{compose::compose, dependency::Dependency, state::HostState};
+use crate::{
+    compose::{chain, compose},
+    dependency::{Dependency, Middleware},
+    state::HostState,
+};
 
 /// Engine, linker and compiled components are the same for every application.
 pub(crate) struct Runtime {
@@ -28,6 +32,7 @@ pub(crate) struct Runtime {
 struct Version {
     component: FileVersion,
     dependencies: Vec<(Dependency, FileVersion)>,
+    middleware: Vec<(Middleware, FileVersion)>,
 }
 
 /// One state of a file.
@@ -62,15 +67,16 @@ impl Runtime {
         })
     }
 
-    /// The component in the file `path` with these dependencies inside, compiled once for each
-    /// version of these files. `id` is what the manifest calls it.
+    /// The component in the file `path` with these dependencies inside and this middleware before it,
+    /// compiled once for each version of these files. `id` is what the manifest calls it.
     pub(crate) fn component(
         &self,
         id: &str,
         path: &Path,
         dependencies: &[Dependency],
+        middleware: &[Middleware],
     ) -> Result<Component> {
-        let version = Version::new(path, dependencies)?;
+        let version = Version::new(path, dependencies, middleware)?;
         // Held while compiling: whoever wants the same component at the same time waits for it.
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(component) = compiled.get(&version) {
@@ -84,6 +90,13 @@ impl Runtime {
                 .collect::<Result<_>>()?;
             bytes = compose(id, bytes, dependencies)?;
         }
+        if !middleware.is_empty() {
+            let middleware = middleware
+                .iter()
+                .map(|middleware| Ok((middleware, read(&middleware.path)?)))
+                .collect::<Result<_>>()?;
+            bytes = chain(bytes, middleware)?;
+        }
         let component = Component::from_binary(&self.engine, &bytes).map_err(|error| {
             anyhow::Error::from(error)
                 .context(format!("{} is not a WebAssembly component", path.display()))
@@ -94,12 +107,13 @@ impl Runtime {
 }
 
 impl Version {
-    fn new(path: &Path, dependencies: &[Dependency]) -> Result<Self> {
-        let dependency =
-            |dependency: &Dependency| Ok((dependency.clone(), FileVersion::new(&dependency.path)?));
+    fn new(path: &Path, dependencies: &[Dependency], middleware: &[Middleware]) -> Result<Self> {
+        let dependency = |one: &Dependency| Ok((one.clone(), FileVersion::new(&one.path)?));
+        let before = |one: &Middleware| Ok((one.clone(), FileVersion::new(&one.path)?));
         Ok(Self {
             component: FileVersion::new(path)?,
             dependencies: dependencies.iter().map(dependency).collect::<Result<_>>()?,
+            middleware: middleware.iter().map(before).collect::<Result<_>>()?,
         })
     }
 }

@@ -68,6 +68,11 @@ impl Directory {
     }
 
     fn load(&self, dependencies: &str) -> Result<App> {
+        self.load_behind("", dependencies)
+    }
+
+    /// The application whose trigger has `middleware` too.
+    fn load_behind(&self, middleware: &str, dependencies: &str) -> Result<App> {
         let manifest = self.0.join("spin.toml");
         let text = format!(
             r#"
@@ -76,6 +81,7 @@ impl Directory {
             [[trigger.http]]
             route = "/..."
             component = "main"
+            {middleware}
             [component.main]
             source = "main.wasm"
             [component.source]
@@ -212,5 +218,48 @@ fn what_does_not_fit_is_refused_in_spins_words() -> Result<()> {
         let error = directory.error(dependencies)?;
         assert!(error.contains(expected), "{error}");
     }
+    Ok(())
+}
+
+/// What middleware does that fits is tested with the cache: tests/it/middleware.rs.
+#[test]
+fn middleware_that_does_not_fit_is_refused() -> Result<()> {
+    let directory = Directory::new()?;
+    let handler = "wasi:http/handler@0.3.0";
+    directory.write("main", &source(handler, "", 1))?;
+    directory.write("redis", &source(handler, IMPORTS_REDIS, 1))?;
+    directory.write("last", &source(handler, "", 1))?;
+    for (middleware, expected) in [
+        (
+            r#"[{ path = "redis.wasm" }]"#,
+            "imports 'spin:redis/redis@3.0.0', which it may not use: add \"allowed_outbound_hosts\"",
+        ),
+        (r#"[{ path = "last.wasm" }]"#, "last.wasm: "),
+        (
+            r#"[{ component = "source", export = "x" }]"#,
+            "a middleware has no `export`",
+        ),
+        (
+            r#"[{ component = "none" }]"#,
+            "dependency ID none does not exist",
+        ),
+        (
+            r#"[{ url = "https://x.test/m.wasm", digest = "sha256:0" }]"#,
+            "comes from a registry or a URL",
+        ),
+        (
+            "[{ path = \"last.wasm\" }]\n[[trigger.http]]\nroute = \"/x\"\ncomponent = \"main\"",
+            "component \"main\" has several triggers, of which one has middleware",
+        ),
+    ] {
+        let text = format!("dependencies.middleware = {middleware}");
+        let error = directory.load_behind(&text, "").err();
+        let error = format!(
+            "{:#}",
+            error.with_context(|| format!("{middleware} loads"))?
+        );
+        assert!(error.contains(expected), "{error}");
+    }
+    directory.load_behind("dependencies.middleware = []", "")?;
     Ok(())
 }
