@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check rust-consumer plug clean
+.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check rust-consumer middleware plug clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -30,7 +30,7 @@ build: tools ## build the components into dist/
 up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo, EXPLORER=1, EXAMPLE=…)
 	@scripts/up.sh
 
-test: build rust-consumer ## run every test, against a real Redis
+test: build rust-consumer middleware ## run every test, against a real Redis
 	@scripts/test.sh
 
 soak: SECONDS ?= 120
@@ -64,15 +64,18 @@ check: tools ## check format, lints, documentation, dependencies and their licen
 	cargo clippy --profile host --workspace --all-targets -- -D warnings
 	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) -- -D warnings
 	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) --no-default-features --features component -- -D warnings
+	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) --no-default-features --features middleware -- -D warnings
 	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target $(TARGET)
 	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p $(COMPONENT)-fuzz -p provider-connection-origin -p xtask
 	cargo clippy --profile host -p $(COMPONENT)-fuzz --features libfuzzer -- -D warnings
 	"$$(scripts/tools.sh machete)" .
 	scripts/deny.sh
 
-# By the command of its spin.toml, which leaves it where that looks for it.
+# By the command of their spin.toml, which leaves them where that looks for them.
 rust-consumer: build ## build examples/rust-consumer, which imports the cache
-	cd examples/rust-consumer && env -u CARGO_TARGET_DIR cargo build --quiet --target wasm32-wasip2 --release
+middleware: build ## build examples/middleware, before which the cache stands
+rust-consumer middleware:
+	cd examples/$@ && env -u CARGO_TARGET_DIR cargo build --quiet --target wasm32-wasip2 --release
 
 plug: rust-consumer ## compose it and the cache into one file, dist/rust-consumer.wasm, with wac
 	wac plug examples/rust-consumer/target/wasm32-wasip2/release/rust_consumer.wasm \

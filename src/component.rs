@@ -53,14 +53,7 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Component {
         request: spin_sdk::wasip3::http::types::Request,
     ) -> Result<spin_sdk::wasip3::http::types::Response, spin_sdk::wasip3::http::types::ErrorCode>
     {
-        use crate::http::{answer, service};
-        use crate::{task, trace};
-
-        let spawned = task::spawned();
-        let request = service::Request::new(request);
-        let answered = async { answer(&*Instance::get().await, &request).await };
-        let answer = trace::within(Some(request.caller()), answered).await;
-        service::send(answer, spawned).await
+        crate::http::service::handle(request).await
     }
 }
 

@@ -9,6 +9,11 @@ use crate::origin::Url;
 /// The longest lifetime of an entry: 30 days, in seconds.
 pub const MAX_TTL_SECONDS: u32 = 2_592_000;
 
+/// Where the next component has a connection, unless `origin_url` says otherwise. The host is for
+/// its eyes alone.
+#[cfg(feature = "middleware")]
+const NEXT_URL: &str = "http://localhost/v1/provider-connections/{id}";
+
 /// A variable whose value cannot be used. The text never shows the value, which may be
 /// a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -373,6 +378,8 @@ impl Variables {
         }
         let timeout = self.timeout(Variable::OriginTimeoutMs, 2_000)?;
         let url = self.parsed(Variable::OriginUrl, Url::RULE, Url::parse)?;
+        #[cfg(feature = "middleware")]
+        let url = url.or_else(|| Url::parse(NEXT_URL));
         let refresh_ahead = self.share(Variable::RefreshAhead, Share(800))?;
         let negative_ttl = self.seconds(Variable::NegativeTtl, 5)?;
         let stale_if_error = self.seconds(Variable::StaleIfError, 0)?;

@@ -19,6 +19,8 @@ pub mod http;
 pub mod instance;
 pub mod json;
 pub mod log;
+#[cfg(feature = "middleware")]
+pub mod next;
 pub mod origin;
 pub mod random;
 pub mod redis;
@@ -33,3 +35,5 @@ pub mod trace;
 
 #[cfg(all(feature = "component", target_family = "wasm"))]
 pub mod component;
+#[cfg(all(feature = "middleware", target_family = "wasm"))]
+pub mod middleware;

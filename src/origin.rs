@@ -1,4 +1,5 @@
 //! The origin: the HTTP service in front of the database, which is asked for what is not cached.
+//! For middleware it is the next component of the chain.
 
 mod cache_control;
 mod failure;
@@ -8,7 +9,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use spin_sdk::wasip3::http::client;
+#[cfg(not(feature = "middleware"))]
+use spin_sdk::wasip3::http::client::send;
 use spin_sdk::wasip3::http::types::{Fields, Request, Response, Scheme};
 use spin_sdk::wasip3::wit_future;
 
@@ -21,6 +23,8 @@ use crate::connection::{Id, ProviderConnection};
 use crate::deadline::Timer;
 use crate::entry;
 use crate::log;
+#[cfg(feature = "middleware")]
+use crate::next::handle as send;
 use crate::stats::{Event, Stats};
 use crate::stream;
 
@@ -71,7 +75,7 @@ impl Origin {
     }
 
     async fn exchange(&self, id: Id) -> Result<Answer, Failure> {
-        let response = client::send(self.request(id)?).await;
+        let response = send(self.request(id)?).await;
         let response = response.map_err(|error| Failure::from_send(&error))?;
         let freshness = Freshness::of(&response.get_headers());
         let connection = match response.get_status_code() {

@@ -91,19 +91,26 @@ fn is_owner(user_id: Option<Id>, owner: Id) -> bool {
 
 /// What was found, or the problem that it was not.
 fn there<T>(found: Lookup<T>, cache_status: String) -> Result<(T, String), Problem> {
-    let detail = match &found {
+    let not_cached = |detail| Problem::new(Kind::NotCached, detail);
+    let problem = match &found {
         Lookup::NotFound
         | Lookup::Forwarded(Forward {
             outcome: Outcome::NotFound,
             ..
-        }) => "the origin does not have it either",
-        _ => "ask the database",
+        }) => not_cached("the origin does not have it either"),
+        // Whose caller cannot ask the database, for this stands before it.
+        #[cfg(feature = "middleware")]
+        Lookup::Forwarded(Forward {
+            outcome: Outcome::Failed(failure),
+            ..
+        }) => Problem::new(Kind::OriginFailed, format!("the next component: {failure}")),
+        #[cfg(feature = "middleware")]
+        Lookup::Absent(crate::cache::Absence::Unavailable(failure)) => failure.clone().into(),
+        _ => not_cached("ask the database"),
     };
     match found.hit() {
         Some(found) => Ok((found, cache_status)),
-        None => {
-            Err(Problem::new(Kind::NotCached, detail).with_header(cache_status::NAME, cache_status))
-        }
+        None => Err(problem.with_header(cache_status::NAME, cache_status)),
     }
 }
 

@@ -36,6 +36,9 @@ pub enum Kind {
     UnsupportedMediaType,
     /// Redis did not confirm it: try again.
     Unavailable,
+    /// It is not cached, and the next component did not say.
+    #[cfg(feature = "middleware")]
+    OriginFailed,
 }
 
 impl Kind {
@@ -53,6 +56,8 @@ impl Kind {
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Unavailable,
+        #[cfg(feature = "middleware")]
+        Self::OriginFailed,
     ];
 
     /// The status code.
@@ -79,6 +84,8 @@ impl Kind {
             Self::TooLarge => (413, "too-large", "The body is too large"),
             Self::UnsupportedMediaType => (415, "unsupported-media-type", "The body is not JSON"),
             Self::Unavailable => (503, "unavailable", "Redis did not confirm the operation"),
+            #[cfg(feature = "middleware")]
+            Self::OriginFailed => (502, "origin-failed", "The next component did not say"),
         }
     }
 }

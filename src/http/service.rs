@@ -11,13 +11,23 @@ use super::answer::Answer;
 use super::command::{Head, MAX_BODY};
 use super::problem::{Kind, Problem};
 use crate::deadline::Timer;
+use crate::instance::Instance;
 use crate::stream;
 use crate::task;
-use crate::trace::Caller;
+use crate::trace::{self, Caller};
 
 /// How long the body of a request may take to arrive. Nothing else ends a request whose
 /// caller sends a byte now and then, or no more at all.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers a request.
+pub async fn handle(request: WasiRequest) -> Result<Response, ErrorCode> {
+    let spawned = task::spawned();
+    let request = Request::new(request);
+    let answered = async { super::answer(&*Instance::get().await, &request).await };
+    let answer = trace::within(Some(request.caller()), answered).await;
+    send(answer, spawned).await
+}
 
 /// A request, whose parts are asked of the host when they are needed.
 pub struct Request {
@@ -33,7 +43,7 @@ impl Request {
         Self {
             method: request.get_method(),
             path_and_query: request.get_path_with_query().unwrap_or_default(),
-            headers: Rc::new(Headers(request.get_headers())),
+            headers: Headers::of(&request),
             request: Cell::new(Some(request)),
         }
     }
@@ -72,9 +82,14 @@ impl Request {
 
 /// The headers of a request. What goes on for it when it has been answered, and keeps these, keeps
 /// its body from nobody.
-struct Headers(Fields);
+pub struct Headers(Fields);
 
 impl Headers {
+    /// Those of this request.
+    pub fn of(request: &WasiRequest) -> Rc<Self> {
+        Rc::new(Self(request.get_headers()))
+    }
+
     fn get(&self, name: &str) -> Option<Vec<u8>> {
         let values = self.0.get(name);
         (!values.is_empty()).then(|| values.join(&b", "[..]))

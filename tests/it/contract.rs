@@ -7,7 +7,9 @@ use std::path::Path;
 use wit_component::DecodedWasm;
 use wit_parser::{Docs, Resolve, TypeDefKind, WorldItem, WorldKey};
 
-use crate::support::{explorer_component, in_repository, lean_component, spin_component};
+use crate::support::{
+    explorer_component, in_repository, lean_component, middleware_component, spin_component,
+};
 
 const CACHE: &str = "provider:connection-cache/cache@0.1.0";
 const HANDLER: &str = "wasi:http/handler@0.3.0";
@@ -70,6 +72,18 @@ fn the_components_import_what_they_use_and_nothing_else() {
     assert_eq!(spin, wanted);
 }
 
+/// It asks the next component, and so nobody else over HTTP; it is asked over HTTP alone.
+#[test]
+fn the_middleware_has_the_next_component_instead_of_a_way_out() {
+    let (imports, exports) = interfaces(&middleware_component());
+    let mut wanted: BTreeSet<_> = IMPORTS.map(str::to_owned).into();
+    wanted.remove("provider:connection-cache/types@0.1.0");
+    wanted.remove("wasi:http/client@0.3.0");
+    wanted.insert(HANDLER.to_owned());
+    assert_eq!(imports, wanted);
+    assert_eq!(exports, [HANDLER.to_owned()].into());
+}
+
 /// It reaches Redis through the cache alone, and nobody else.
 #[test]
 fn the_explorer_imports_the_cache_and_neither_redis_nor_a_way_out() {
@@ -90,7 +104,7 @@ fn the_explorer_imports_the_cache_and_neither_redis_nor_a_way_out() {
 
 /// Each kilobyte is paid for on a cold start: these grow by decision, not by accident.
 #[test]
-fn both_components_are_small() {
+fn the_components_are_small() {
     let size = |path: &Path| fs::metadata(path).unwrap().len();
     assert!(
         size(&lean_component()) <= 305_000,
@@ -98,9 +112,14 @@ fn both_components_are_small() {
         size(&lean_component())
     );
     assert!(
-        size(&spin_component()) <= 405_000,
+        size(&spin_component()) <= 406_000,
         "{}",
         size(&spin_component())
+    );
+    assert!(
+        size(&middleware_component()) <= 349_000,
+        "{}",
+        size(&middleware_component())
     );
 }
 

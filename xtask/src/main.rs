@@ -13,7 +13,7 @@ use wit_component::ComponentEncoder;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Each component: its file, its package, and the features that make it.
-const COMPONENTS: [(&str, &str, &[&str]); 3] = [
+const COMPONENTS: [(&str, &str, &[&str]); 4] = [
     (
         "provider-connection-cache.wasm",
         "provider-connection-cache",
@@ -23,6 +23,11 @@ const COMPONENTS: [(&str, &str, &[&str]); 3] = [
         "provider-connection-cache-spin.wasm",
         "provider-connection-cache",
         &[],
+    ),
+    (
+        "provider-connection-cache-middleware.wasm",
+        "provider-connection-cache",
+        &["--no-default-features", "--features", "middleware"],
     ),
     (
         "provider-connection-explorer.wasm",

@@ -62,6 +62,11 @@ pub fn spin_component() -> PathBuf {
     built("dist/provider-connection-cache-spin.wasm")
 }
 
+/// The component that stands before another one.
+pub fn middleware_component() -> PathBuf {
+    built("dist/provider-connection-cache-middleware.wasm")
+}
+
 /// The Python that `make test` installs, with what tests/schemathesis lists.
 pub fn python() -> PathBuf {
     let python = std::env::var_os("PYTHON").map_or_else(
