@@ -22,6 +22,7 @@ mod hostile;
 mod http;
 mod in_flight;
 mod memory;
+mod middleware;
 mod misconfigured;
 mod near_cache;
 mod observability;
