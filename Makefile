@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check example clean
+.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check example templates clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -77,6 +77,12 @@ example: build ## build and compose examples/usable into dist/usable.wasm
 		--target-dir target/examples
 	wac plug target/examples/wasm32-wasip2/release/usable.wasm \
 		--plug dist/provider-connection-cache.wasm -o dist/usable.wasm
+
+# What `spin templates install --tar` takes, with the component in the place of the link to it. The
+# same files make the same bytes.
+templates: build ## pack the Spin templates, with the component, into dist/
+	tar --create --file=dist/$(COMPONENT)-templates.tar.gz --use-compress-program='gzip --no-name' --dereference \
+		--sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX templates
 
 clean: ## remove all that was built
 	cargo clean

@@ -29,4 +29,5 @@ mod properties;
 mod read_through;
 mod replica;
 mod soak;
+mod templates;
 mod wit;
