@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check rust-consumer middleware plug clean
+.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check rust-consumer middleware plug templates clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -78,8 +78,15 @@ rust-consumer middleware:
 	cd examples/$@ && env -u CARGO_TARGET_DIR cargo build --quiet --target wasm32-wasip2 --release
 
 plug: rust-consumer ## compose it and the cache into one file, dist/rust-consumer.wasm, with wac
+	@command -v wac >/dev/null || { echo "missing: wac. Install it: cargo install wac-cli" >&2; exit 1; }
 	wac plug examples/rust-consumer/target/wasm32-wasip2/release/rust_consumer.wasm \
 		--plug dist/$(COMPONENT).wasm --output dist/rust-consumer.wasm
+
+# What `spin templates install --tar` takes, with the component in the place of the link to it. The
+# same files make the same bytes.
+templates: build ## pack the Spin templates, with the component, into dist/
+	tar --create --file=dist/$(COMPONENT)-templates.tar.gz --use-compress-program='gzip --no-name' --dereference \
+		--sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX templates
 
 clean: ## remove all that was built
 	cargo clean

@@ -31,4 +31,5 @@ mod properties;
 mod read_through;
 mod replica;
 mod soak;
+mod templates;
 mod wit;
