@@ -13,6 +13,7 @@ mod connections;
 mod contract;
 mod deadline;
 mod dependencies;
+mod deploy;
 mod documents;
 mod entries;
 mod explorer;
