@@ -1,5 +1,5 @@
 """Checks the files of deploy/kubernetes as `kubectl apply --validate=strict` would: no field that is unknown, none
-of another type. Prints them as JSON, for deploy.rs; or what is wrong, and fails.
+of another type. Prints them as JSON, for tests/it/deploy; or what is wrong, and fails.
 
     check.py DIRECTORY [CRDS]
 

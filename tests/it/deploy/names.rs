@@ -154,7 +154,7 @@ async fn its_parts_name_each_other_and_what_there_is() {
     let are_of_a_pod = |labels: &Value| {
         let labels = labels.as_object().unwrap();
         let have = |pod: &&Value| labels.iter().all(|(name, value)| pod[name] == *value);
-        of_pods.iter().any(|pod| have(pod))
+        of_pods.iter().any(have)
     };
     let policies = of_kind(&documents, "NetworkPolicy").into_iter();
     let selected = policies.flat_map(pods_of_this_namespace);
