@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check rust-consumer middleware plug templates clean
+.PHONY: help tools build up scale-out test soak screenshots fuzz bench bench-smoke check rust-consumer middleware plug templates clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -29,6 +29,9 @@ build: tools ## build the components into dist/
 
 up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo, EXPLORER=1, EXAMPLE=…)
 	@scripts/up.sh
+
+scale-out: ## serve on two hosts, over a primary and a replica with TLS: deploy/README.md
+	@deploy/local/up.sh
 
 test: build rust-consumer middleware ## run every test, against a real Redis
 	@scripts/test.sh

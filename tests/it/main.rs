@@ -14,6 +14,7 @@ mod consumers;
 mod contract;
 mod deadline;
 mod dependencies;
+mod deploy;
 mod documents;
 mod entries;
 mod explorer;

@@ -1,6 +1,7 @@
 //! A real Redis on a free port of this machine.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,53 @@ const KEEPER: &str = r#""$@" >/dev/null 2>&1 & echo $!; cat >/dev/null; kill -KI
 
 static SHARED: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]));
 
-/// A Redis server. It ends when this is dropped.
-pub struct Redis {
+/// A Redis server's process. It ends when this is dropped.
+pub struct Server {
     keeper: Child,
     process_id: u32,
+}
+
+impl Server {
+    /// Starts it with these arguments.
+    pub fn start(arguments: &[impl AsRef<OsStr>]) -> Self {
+        let mut keeper = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(server_program())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut line = String::new();
+        let stdout = keeper.stdout.take().expect("it is piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("the shell says the process id");
+        let process_id = line.trim().parse().expect("a process id");
+        Self { keeper, process_id }
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub fn signal(&self, signal: &str) {
+        let process = self.process_id.to_string();
+        let sent = Command::new("kill")
+            .args(["-s", signal, &process])
+            .status()
+            .expect("kill");
+        assert!(sent.success(), "cannot send {signal} to Redis");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// A Redis server. It ends when this is dropped.
+pub struct Redis {
+    server: Server,
     port: u16,
     password: Option<String>,
 }
@@ -56,26 +100,23 @@ impl Redis {
     }
 
     fn try_start(port: u16, password: Option<&str>, arguments: &[&str]) -> Option<Self> {
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
-            .arg(server_program())
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--dir"])
-            .arg(env::temp_dir())
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let mut line = String::new();
-        let stdout = keeper.stdout.take().expect("it is piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("the shell says the process id");
-        let process_id = line.trim().parse().expect("a process id");
+        let port_text = port.to_string();
+        let directory = env::temp_dir();
+        let directory = directory.to_str().expect("its path is UTF-8");
+        let mut all = vec![
+            "--port",
+            &port_text,
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            directory,
+        ];
+        all.extend(["--save", "", "--appendonly", "no"]);
+        all.extend(arguments);
+        let server = Server::start(&all);
+        let process_id = server.process_id;
         let server = Self {
-            keeper,
-            process_id,
+            server,
             port,
             password: password.map(str::to_owned),
         };
@@ -239,7 +280,7 @@ impl Redis {
     }
 
     fn end(&mut self, signal: &str) {
-        self.signal(signal);
+        self.server.signal(signal);
         let start = Instant::now();
         while self.client().get_connection().is_ok() {
             assert!(
@@ -248,34 +289,18 @@ impl Redis {
             );
             sleep(Duration::from_millis(5));
         }
-        drop(self.keeper.stdin.take());
-        self.keeper.wait().expect("the keeper ends");
+        drop(self.server.keeper.stdin.take());
+        self.server.keeper.wait().expect("the keeper ends");
     }
 
     /// Stops the server's process in its tracks: connections stay, answers do not come.
     pub fn pause(&self) {
-        self.signal("STOP");
+        self.server.signal("STOP");
     }
 
     /// Lets the process go on.
     pub fn go_on(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let process = self.process_id.to_string();
-        let sent = Command::new("kill")
-            .args(["-s", signal, &process])
-            .status()
-            .expect("kill");
-        assert!(sent.success(), "cannot send {signal} to Redis");
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
+        self.server.signal("CONT");
     }
 }
 
@@ -292,6 +317,14 @@ pub fn free_port() -> u16 {
     std::iter::repeat_with(|| fastrand::u16(10_000..32_768))
         .find(is_free)
         .expect("a free port")
+}
+
+/// The client that comes with the server.
+pub fn client_program() -> PathBuf {
+    let server = server_program();
+    let name = server.file_name().and_then(OsStr::to_str);
+    let name = name.expect("its name is UTF-8").replace("server", "cli");
+    server.with_file_name(name)
 }
 
 fn server_program() -> PathBuf {
