@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check example clean
+.PHONY: help tools build up test soak screenshots fuzz bench bench-smoke check example package clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -58,7 +58,7 @@ bench-smoke: build ## show that `make bench` works, in 2 minutes
 # The component is checked for both targets: some of it is there for WebAssembly only. Its
 # documentation is built for WebAssembly, where all of it is there.
 check: export RUSTDOCFLAGS := -D warnings
-check: tools ## check format, lints, documentation, dependencies and their licences
+check: tools ## check format, lints, documentation, dependencies and their licences, scripts and workflows
 	@scripts/tools.sh check
 	cargo fmt --all --check
 	cargo clippy --profile host --workspace --all-targets -- -D warnings
@@ -69,6 +69,7 @@ check: tools ## check format, lints, documentation, dependencies and their licen
 	cargo clippy --profile host -p $(COMPONENT)-fuzz --features libfuzzer -- -D warnings
 	"$$(scripts/tools.sh machete)" .
 	scripts/deny.sh
+	scripts/lint.sh
 
 # A component that imports the cache, with the cache plugged in.
 example: build ## build and compose examples/usable into dist/usable.wasm
@@ -77,6 +78,9 @@ example: build ## build and compose examples/usable into dist/usable.wasm
 		--target-dir target/examples
 	wac plug target/examples/wasm32-wasip2/release/usable.wasm \
 		--plug dist/provider-connection-cache.wasm -o dist/usable.wasm
+
+package: build ## make what is released, in dist/: docs/release.md
+	scripts/package.sh
 
 clean: ## remove all that was built
 	cargo clean

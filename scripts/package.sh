@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# `make package`: adds the WIT package and the checksums to what `make build` leaves in dist/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+wkg=$(scripts/tools.sh wkg)
+package=provider-connection-cache.wit.wasm
+"$wkg" build --output "dist/$package"
+cargo run --quiet --profile host -p xtask -- check-wit "dist/$package"
+
+# What is released, and nothing else that lies there.
+cd dist
+files=("$package")
+for name in provider-connection-cache provider-connection-cache-spin provider-connection-explorer; do
+    files+=("$name.wasm" "$name.cdx.json")
+done
+sha256sum "${files[@]}" >SHA256SUMS
+sha256sum --check --quiet SHA256SUMS
+cat SHA256SUMS
