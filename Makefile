@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up scale-out test soak screenshots fuzz bench bench-smoke check rust-consumer middleware plug templates clean
+.PHONY: help tools build up scale-out test soak screenshots fuzz bench bench-smoke check rust-consumer middleware plug templates package clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -61,7 +61,7 @@ bench-smoke: build ## show that `make bench` works, in 2 minutes
 # The component is checked for both targets: some of it is there for WebAssembly only. Its
 # documentation is built for WebAssembly, where all of it is there.
 check: export RUSTDOCFLAGS := -D warnings
-check: tools ## check format, lints, documentation, dependencies and their licences
+check: tools ## check format, lints, documentation, dependencies and their licences, scripts and workflows
 	@scripts/tools.sh check
 	cargo fmt --all --check
 	cargo clippy --profile host --workspace --all-targets -- -D warnings
@@ -73,6 +73,7 @@ check: tools ## check format, lints, documentation, dependencies and their licen
 	cargo clippy --profile host -p $(COMPONENT)-fuzz --features libfuzzer -- -D warnings
 	"$$(scripts/tools.sh machete)" .
 	scripts/deny.sh
+	scripts/lint.sh
 
 # By the command of their spin.toml, which leaves them where that looks for them.
 rust-consumer: build ## build examples/rust-consumer, which imports the cache
@@ -90,6 +91,9 @@ plug: rust-consumer ## compose it and the cache into one file, dist/rust-consume
 templates: build ## pack the Spin templates, with the component, into dist/
 	tar --create --file=dist/$(COMPONENT)-templates.tar.gz --use-compress-program='gzip --no-name' --dereference \
 		--sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX templates
+
+package: templates ## make what is released, in dist/: docs/release.md
+	scripts/package.sh
 
 clean: ## remove all that was built
 	cargo clean

@@ -5,6 +5,7 @@
 #   tools.sh check     what `make check` needs besides, added
 #   tools.sh machete   cargo-machete, built if need be; prints its path
 #   tools.sh fuzz      cargo-fuzz, likewise
+#   tools.sh wkg       wkg, likewise
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -42,8 +43,8 @@ check() {
     done
 }
 
-# Prints the path of a command of cargo's, which is built if it is not there: fast, rather than
-# to be fast.
+# Prints the path of a command that a crate of its name has, which is built if it is not there: fast,
+# rather than to be fast.
 cargo_command() {
     local name=$1 version=$2 root=${CARGO_TARGET_DIR:-target}/tools
     if ! has "$name" && [ ! -x "$root/bin/$name" ]; then
@@ -59,5 +60,8 @@ fuzz() {
     has c++ || missing "c++. Install a C++ compiler, such as g++ (Debian: apt-get install g++)"
     cargo_command cargo-fuzz '^0.13'
 }
+
+# To the letter: the WIT package says which one made it.
+wkg() { cargo_command wkg '=0.16.1'; }
 
 "${1:-build}"

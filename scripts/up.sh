@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 port=${PORT:-3000}
 base=http://127.0.0.1:$port
 manifest=spin.toml
-directory= redis= origin= server=
+directory='' redis='' origin='' server=''
 
 fail() {
     echo "make up: $1" >&2
@@ -135,8 +135,8 @@ redis_configuration() {
 }
 
 start_redis() {
-    local executable=$1 redis_port attempt
-    for attempt in {1..20}; do
+    local executable=$1 redis_port
+    for _ in {1..20}; do
         # Below the ports that systems give to clients.
         redis_port=$((20000 + RANDOM % 12000))
         ! is_listening "$redis_port" || continue

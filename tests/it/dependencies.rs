@@ -2,9 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use crate::support::in_repository;
+use serde_json::Value;
+
+use crate::support::{
+    explorer_component, in_repository, lean_component, middleware_component, spin_component,
+};
 
 /// The crates on these edges from the component, sorted; one in two versions is there twice.
 fn tree(edges: &str, features: &[&str]) -> Vec<String> {
@@ -53,4 +58,59 @@ fn every_crate_of_the_components_is_listed_and_in_one_version() {
     macros.dedup();
     macros.retain(|name| !spin.contains(name));
     assert_eq!(listed("While building", 1), macros);
+}
+
+/// The names in a list of CycloneDX, sorted.
+fn names(sbom: &Value) -> Vec<&str> {
+    let components = sbom["components"].as_array().unwrap().iter();
+    let mut names: Vec<_> = components
+        .map(|component| component["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// All that a list of CycloneDX says is used by `reference`, directly or not.
+fn used_by<'a>(reference: &'a Value, sbom: &'a Value, found: &mut BTreeSet<&'a str>) {
+    if !found.insert(reference.as_str().unwrap()) {
+        return;
+    }
+    let mut dependencies = sbom["dependencies"].as_array().unwrap().iter();
+    let row = dependencies.find(|row| row["ref"] == *reference).unwrap();
+    for used in row["dependsOn"].as_array().unwrap() {
+        used_by(used, sbom, found);
+    }
+}
+
+#[test]
+fn each_component_comes_with_the_list_of_its_crates() {
+    let spin = listed("In the component", 4);
+    let mut explorer = spin.clone();
+    explorer.push(env!("CARGO_PKG_NAME").to_owned());
+    explorer.sort();
+    let components: [(&Path, _); 4] = [
+        (&lean_component(), listed("In the component", 5)),
+        (&middleware_component(), spin.clone()),
+        (&spin_component(), spin),
+        (&explorer_component(), explorer),
+    ];
+    for (component, wanted) in components {
+        let text = fs::read_to_string(component.with_extension("cdx.json")).unwrap();
+        assert!(!text.contains(env!("CARGO_MANIFEST_DIR")));
+        let sbom: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(names(&sbom), wanted);
+
+        let this = &sbom["metadata"]["component"];
+        assert_eq!(this["version"], env!("CARGO_PKG_VERSION"));
+        let mut used = BTreeSet::new();
+        used_by(&this["bom-ref"], &sbom, &mut used);
+        for part in sbom["components"].as_array().unwrap() {
+            assert!(used.contains(part["bom-ref"].as_str().unwrap()), "{part}");
+            let license = part["licenses"][0]["expression"].as_str().unwrap();
+            license.parse::<wasm_metadata::Licenses>().unwrap();
+            let ours = [env!("CARGO_PKG_NAME"), "prompt-response"]
+                .contains(&part["name"].as_str().unwrap());
+            assert_ne!(part["purl"].is_string(), ours, "{part}");
+        }
+    }
 }

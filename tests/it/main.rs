@@ -28,6 +28,7 @@ mod misconfigured;
 mod near_cache;
 mod observability;
 mod outage;
+mod package;
 mod properties;
 mod read_through;
 mod replica;

@@ -1,10 +1,15 @@
-//! `cargo run -p xtask`: builds the two components, small, into `dist/`.
+//! `cargo run -p xtask`: builds the components, small, into `dist/`, each with the list of what it is
+//! made of. `cargo run -p xtask -- check-wit FILE`: compares a WIT package with `wit/`.
+
+mod sbom;
+mod wit;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use wasm_metadata::{AddMetadata, AddMetadataField};
 use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
@@ -12,59 +17,108 @@ use wit_component::ComponentEncoder;
 /// terminals, exit) is no import of the component then, and 17 KB smaller.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Each component: its file, its package, and the features that make it.
-const COMPONENTS: [(&str, &str, &[&str]); 4] = [
-    (
-        "provider-connection-cache.wasm",
-        "provider-connection-cache",
-        &["--no-default-features", "--features", "component"],
-    ),
-    (
-        "provider-connection-cache-spin.wasm",
-        "provider-connection-cache",
-        &[],
-    ),
-    (
-        "provider-connection-cache-middleware.wasm",
-        "provider-connection-cache",
-        &["--no-default-features", "--features", "middleware"],
-    ),
-    (
-        "provider-connection-explorer.wasm",
-        "provider-connection-explorer",
-        &[],
-    ),
+/// Of every component: those of the workspace.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const LICENSE: &str = env!("CARGO_PKG_LICENSE");
+
+/// What is built: `dist/NAME.wasm`, of this package with these features.
+struct Component {
+    name: &'static str,
+    description: &'static str,
+    package: &'static str,
+    features: &'static [&'static str],
+}
+
+const COMPONENTS: [Component; 4] = [
+    Component {
+        name: "provider-connection-cache",
+        description: "Cached provider connections, for other components to be composed with",
+        package: "provider-connection-cache",
+        features: &["--no-default-features", "--features", "component"],
+    },
+    Component {
+        name: "provider-connection-cache-spin",
+        description: "Cached provider connections, served over HTTP by Spin",
+        package: "provider-connection-cache",
+        features: &[],
+    },
+    Component {
+        name: "provider-connection-cache-middleware",
+        description: "Cached provider connections, before another HTTP component",
+        package: "provider-connection-cache",
+        features: &["--no-default-features", "--features", "middleware"],
+    },
+    Component {
+        name: "provider-connection-explorer",
+        description: "A page that shows what is in the provider connection cache",
+        package: "provider-connection-explorer",
+        features: &[],
+    },
 ];
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("xtask has a parent")?;
-    let dist = root.join("dist");
-    fs::create_dir_all(&dist)?;
-    for (name, package, features) in COMPONENTS {
-        let module = fs::read(build(root, package, features)?)?;
-        let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
-        let component = strip_names(&encoder.encode()?)?;
-        let path = dist.join(name);
-        // Unchanged bytes keep their time stamp, so that nothing downstream is rebuilt.
-        if fs::read(&path).ok().as_deref() != Some(&component) {
-            fs::write(&path, &component)?;
-        }
-        println!("dist/{name}: {} bytes", component.len());
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => COMPONENTS
+            .iter()
+            .try_for_each(|component| make(root, component)),
+        ["check-wit", file] => wit::check(root, Path::new(file)),
+        _ => bail!("usage: xtask [check-wit FILE]"),
+    }
+}
+
+fn make(root: &Path, component: &Component) -> Result<()> {
+    let module = fs::read(build(root, component)?)?;
+    let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
+    let bytes = describe(component)?.to_wasm(&strip_names(&encoder.encode()?)?)?;
+    let name = component.name;
+    write(&root.join(format!("dist/{name}.wasm")), &bytes)?;
+    let sbom = sbom::of(root, component)?;
+    write(&root.join(format!("dist/{name}.cdx.json")), sbom.as_bytes())?;
+    println!("dist/{name}.wasm: {} bytes", bytes.len());
+    Ok(())
+}
+
+/// What tools and registries show of a component. No revision: it would change the bytes of what
+/// is the same, and provenance tells it.
+fn describe(component: &Component) -> Result<AddMetadata> {
+    let mut metadata = AddMetadata::default();
+    metadata.name = AddMetadataField::Set(component.name.to_owned());
+    metadata.description = AddMetadataField::Set(component.description.parse()?);
+    metadata.version = AddMetadataField::Set(VERSION.parse()?);
+    metadata.licenses = AddMetadataField::Set(LICENSE.parse()?);
+    Ok(metadata)
+}
+
+/// Unchanged bytes keep their time stamp, so that nothing downstream is rebuilt.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).ok().as_deref() != Some(bytes) {
+        let directory = path.parent().context("a file is in a directory")?;
+        fs::create_dir_all(directory)?;
+        fs::write(path, bytes)?;
     }
     Ok(())
 }
 
-/// Builds the module of the component of this package with these features, and says where it is.
-fn build(root: &Path, package: &str, features: &[&str]) -> Result<PathBuf> {
+/// A cargo, in the repository.
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+/// Builds the module of a component, and says where it is.
+fn build(root: &Path, component: &Component) -> Result<PathBuf> {
+    let package = component.package;
     // As a `cdylib` alone, for link-time optimization leaves out a crate that is an `rlib`
     // too; with relocations compressed, which are padded to five bytes each otherwise.
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(root)
+    let status = cargo(root)
         .args(["rustc", "--quiet", "--package", package, "--lib"])
         .args(["--release", "--target", TARGET, "--crate-type", "cdylib"])
-        .args(features)
+        .args(component.features)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags().join("\x1f"))
         .status()
         .context("cargo cannot be run")?;

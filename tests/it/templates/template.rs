@@ -166,6 +166,9 @@ fn render(values: &Value, sources: &[String]) -> Vec<String> {
     stdin.write_all(task.to_string().as_bytes()).unwrap();
     drop(stdin);
     let output = python.wait_with_output().unwrap();
-    assert!(output.status.success(), "this cannot be rendered: {sources:#?}");
+    assert!(
+        output.status.success(),
+        "this cannot be rendered: {sources:#?}"
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
