@@ -1,10 +1,11 @@
-//! `cargo run -p xtask`: builds the two components, small, into `dist/`.
+//! `cargo run -p xtask` builds the components, small, into `dist/`; with the argument `interface`
+//! it writes `docs/interface.md`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
@@ -35,6 +36,18 @@ fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("xtask has a parent")?;
+    match env::args().nth(1).as_deref() {
+        None => components(root),
+        Some("interface") => {
+            let page = xtask::interface::page(&root.join("wit"))?;
+            Ok(fs::write(root.join("docs/interface.md"), page)?)
+        }
+        Some(task) => bail!("xtask knows no {task:?}: say `interface`, or nothing"),
+    }
+}
+
+/// Builds every component into `dist/`.
+fn components(root: &Path) -> Result<()> {
     let dist = root.join("dist");
     fs::create_dir_all(&dist)?;
     for (name, package, features) in COMPONENTS {
