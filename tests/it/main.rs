@@ -20,6 +20,7 @@ mod fail_open;
 mod hostile;
 mod http;
 mod in_flight;
+mod interface;
 mod memory;
 mod misconfigured;
 mod near_cache;
