@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up scale-out test soak screenshots fuzz bench bench-smoke check rust-consumer middleware plug templates package clean
+.PHONY: help tools build up scale-out test soak interface screenshots fuzz bench bench-smoke check rust-consumer middleware plug templates package clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -42,6 +42,9 @@ soak: build ## read and write for SECONDS=120 while Redis fails, with and withou
 		cargo test --profile host -p $(COMPONENT) --test it -- \
 		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis \
 		soak::with_a_near_cache_no_answer_is_older_than_it_may_be
+
+interface: tools ## write docs/interface.md from the comments in wit/
+	cargo run --quiet --profile host -p xtask -- interface
 
 screenshots: build ## take the pictures of the explorer in docs/ anew
 	REDIS_SERVER="$$(scripts/redis.sh)" CHROMIUM="$$(scripts/debian.sh chromium "$${CHROMIUM:-chromium}")" SCREENSHOTS=docs && \

@@ -22,6 +22,7 @@ mod fail_open;
 mod hostile;
 mod http;
 mod in_flight;
+mod interface;
 mod memory;
 mod middleware;
 mod misconfigured;

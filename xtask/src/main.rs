@@ -1,5 +1,6 @@
 //! `cargo run -p xtask`: builds the components, small, into `dist/`, each with the list of what it is
-//! made of. `cargo run -p xtask -- check-wit FILE`: compares a WIT package with `wit/`.
+//! made of. `cargo run -p xtask -- interface`: writes `docs/interface.md`. `cargo run -p xtask --
+//! check-wit FILE`: compares a WIT package with `wit/`.
 
 mod sbom;
 mod wit;
@@ -65,8 +66,12 @@ fn main() -> Result<()> {
         [] => COMPONENTS
             .iter()
             .try_for_each(|component| make(root, component)),
+        ["interface"] => {
+            let page = xtask::interface::page(&root.join("wit"))?;
+            Ok(fs::write(root.join("docs/interface.md"), page)?)
+        }
         ["check-wit", file] => wit::check(root, Path::new(file)),
-        _ => bail!("usage: xtask [check-wit FILE]"),
+        _ => bail!("usage: xtask [interface | check-wit FILE]"),
     }
 }
 
