@@ -10,6 +10,7 @@ mod application;
 mod coalescing;
 mod conformance;
 mod connections;
+mod consumers;
 mod contract;
 mod deadline;
 mod dependencies;

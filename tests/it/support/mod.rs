@@ -77,9 +77,18 @@ pub fn explorer_component() -> PathBuf {
     built("dist/provider-connection-explorer.wasm")
 }
 
+/// The component of `examples/python-consumer`, without the cache inside.
+pub fn python_consumer() -> PathBuf {
+    made("dist/python-consumer.wasm", "make python-consumer")
+}
+
 fn built(path: &str) -> PathBuf {
+    made(path, "make build")
+}
+
+fn made(path: &str, by: &str) -> PathBuf {
     let file = in_repository(path);
-    assert!(file.exists(), "{path} is missing: run `make build` first");
+    assert!(file.exists(), "{path} is missing: run `{by}` first");
     file
 }
 

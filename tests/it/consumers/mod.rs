@@ -1,0 +1,3 @@
+//! The examples that import the cache, each with the cache inside, as their manifests say.
+
+mod python;
