@@ -1,7 +1,7 @@
 # `make help` lists the targets; README.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up scale-out test soak interface screenshots fuzz bench bench-smoke check rust-consumer middleware plug templates package clean
+.PHONY: help tools build up scale-out test soak interface screenshots fuzz bench bench-smoke check rust-consumer python-consumer middleware plug templates package clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -18,7 +18,7 @@ HOST := provider-connection-cache-host
 TARGET := wasm32-unknown-unknown
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 # Says what is missing, and adds the WebAssembly targets.
 tools:
@@ -97,6 +97,15 @@ templates: build ## pack the Spin templates, with the component, into dist/
 
 package: templates ## make what is released, in dist/: docs/release.md
 	scripts/package.sh
+
+python-consumer: dist/python-consumer.wasm ## build examples/python-consumer
+
+# As `spin build` does it, with the tools that the example lists.
+dist/python-consumer.wasm: $(wildcard $(addprefix examples/python-consumer/,*.py wit/*.wit requirements.txt spin.toml)) \
+		$(wildcard wit/*.wit wit/deps/*/*.wit)
+	python=$$(scripts/python.sh "$${CARGO_TARGET_DIR:-$$PWD/target}/python-consumer" examples/python-consumer/requirements.txt) && \
+		mkdir -p dist && cd examples/python-consumer && PATH="$${python%/*}:$$PATH" && \
+		eval "$$(sed -n 's/^command = "\(.*\)"$$/\1/p' spin.toml)"
 
 clean: ## remove all that was built
 	cargo clean

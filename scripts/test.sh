@@ -5,10 +5,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 REDIS_SERVER=$(scripts/redis.sh)
-PYTHON=$(scripts/python.sh "${CARGO_TARGET_DIR:-$PWD/target}/schemathesis" tests/schemathesis/requirements.txt) || {
-    echo "missing: python3 with venv, and PyPI, for schemathesis and the parser of Prometheus (Debian: apt-get install python3-venv)" >&2
-    exit 1
-}
+PYTHON=$(scripts/python.sh "${CARGO_TARGET_DIR:-$PWD/target}/schemathesis" tests/schemathesis/requirements.txt)
+"${MAKE:-make}" --no-print-directory python-consumer >&2
 CHROMIUM=$(scripts/debian.sh chromium "${CHROMIUM:-chromium}") || {
     echo "missing: chromium, for the tests of the explorer (Debian: apt-get install chromium)" >&2
     exit 1

@@ -9,7 +9,9 @@ use crate::support::client::{Answer, Call};
 use crate::support::redis::{Redis, unique_prefix};
 use crate::support::secrets::ORIGIN_TOKEN;
 use crate::support::service::{BASE, READ_TOKEN, Service, WRITE_TOKEN, path};
-use crate::support::{assert_nothing_trapped, in_repository, variables};
+use crate::support::{
+    application, assert_nothing_trapped, in_repository, middleware_component, variables,
+};
 
 /// One of the application's connections, or from 10 on none.
 fn id(number: usize) -> String {
@@ -17,10 +19,8 @@ fn id(number: usize) -> String {
 }
 
 fn spin_toml() -> PathBuf {
-    let directory = in_repository("examples/middleware");
-    let built = directory.join("target/wasm32-wasip2/release/application.wasm");
-    assert!(built.exists(), "it is missing: run `make middleware` first");
-    directory.join("spin.toml")
+    let _there = (application(), middleware_component());
+    in_repository("examples/middleware/spin.toml")
 }
 
 async fn start(manifest: &Path, redis: &Redis, more: &[(&str, &str)]) -> Service {

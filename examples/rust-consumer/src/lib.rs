@@ -60,23 +60,39 @@ struct State {
 /// What is answered if there is none (RFC 9457).
 #[derive(Serialize)]
 struct Problem {
+    title: &'static str,
     status: u16,
-    title: String,
+    detail: String,
 }
 
-fn problem(status: u16, title: impl Into<String>) -> Problem {
-    let title = title.into();
-    Problem { status, title }
+impl Problem {
+    fn new(status: u16, title: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self {
+            title,
+            status,
+            detail,
+        }
+    }
+
+    fn not_found(detail: &str) -> Self {
+        Self::new(404, "Not Found", detail)
+    }
 }
 
 async fn respond(request: &Request) -> Result<State, Problem> {
-    let path = request.get_path_with_query().unwrap_or_default();
+    let target = request.get_path_with_query().unwrap_or_default();
+    let (path, _query) = target.split_once('?').unwrap_or((&target, ""));
     let Some(id) = path.strip_prefix("/sync/") else {
-        return Err(problem(404, "there is nothing at this path"));
+        return Err(Problem::not_found("no such resource"));
     };
     match request.get_method() {
         Method::Get => state(id).await,
-        _ => Err(problem(405, "use GET")),
+        _ => Err(Problem::new(
+            405,
+            "Method Not Allowed",
+            "only GET is allowed",
+        )),
     }
 }
 
@@ -84,7 +100,9 @@ async fn state(id: &str) -> Result<State, Problem> {
     // The summary: this consumer has no use for credentials, so it never gets them.
     let summary = match cache::get_summary(id.to_owned()).await {
         Ok(summary) => summary,
-        Err(cache::Error::InvalidArgument(rule)) => return Err(problem(400, rule)),
+        Err(cache::Error::InvalidArgument(rule)) => {
+            return Err(Problem::new(400, "Bad Request", rule));
+        }
         Err(cache::Error::Unavailable(_)) => None,
     };
     if let Some(summary) = summary {
@@ -96,7 +114,7 @@ async fn state(id: &str) -> Result<State, Problem> {
         });
     }
     let connection = database::find(id);
-    let connection = connection.ok_or_else(|| problem(404, "there is no such connection"))?;
+    let connection = connection.ok_or_else(|| Problem::not_found("no such connection"))?;
     let state = State {
         id: connection.id.clone(),
         status: name(connection.status),
@@ -104,8 +122,10 @@ async fn state(id: &str) -> Result<State, Problem> {
         source: "database",
     };
     // Stored or not, the caller has the answer: the next one asks the database again.
-    if let Err(error) = cache::set(connection, None).await {
-        eprintln!("{} was not cached: {error:?}", state.id);
+    if let Err(cache::Error::Unavailable(reason) | cache::Error::InvalidArgument(reason)) =
+        cache::set(connection, None).await
+    {
+        eprintln!("{} is not cached: {reason}", state.id);
     }
     Ok(state)
 }

@@ -1,41 +1,17 @@
-//! `examples/rust-consumer`.
+//! `examples/rust-consumer`: a component in Rust.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use wac_graph::{CompositionGraph, EncodeOptions, plug, types::Package};
 
-use super::{
-    answers_without_redis, asks_the_cache_first_and_stores_what_the_database_says, manifest,
-    says_how_long_its_answer_is, says_what_is_wrong_with_a_request, start,
-};
-use crate::support::redis::{Redis, unique_prefix};
-use crate::support::service::Service;
-use crate::support::{lean_component, variables};
+use super::tests_of_the_consumer;
+use crate::support::{in_repository, lean_component, rust_consumer};
 
-const BUILT: &str = "target/wasm32-wasip2/release/rust_consumer.wasm";
-
-fn spin_toml() -> PathBuf {
-    let _there = lean_component();
-    manifest("rust-consumer", BUILT)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn it_is_cache_aside() {
-    let redis = Redis::shared();
-    let service = start(&spin_toml(), redis).await;
-    asks_the_cache_first_and_stores_what_the_database_says(&service, redis).await;
-    says_what_is_wrong_with_a_request(&service).await;
-    says_how_long_its_answer_is(&service).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn it_answers_without_redis() {
-    let mut redis = Redis::start(&[]);
-    let service = start(&spin_toml(), &redis).await;
-    redis.stop();
-    answers_without_redis(&service).await;
-}
+tests_of_the_consumer!({
+    let _there = rust_consumer();
+    &in_repository("examples/rust-consumer/spin.toml")
+});
 
 /// As `wac plug` does it, which calls this: one component, that is all there is to deploy.
 #[tokio::test(flavor = "multi_thread")]
@@ -47,15 +23,22 @@ async fn plugged_by_wac_it_does_the_same() {
         graph.register_package(package).unwrap()
     };
     let cache = add("cache", &lean_component());
-    let consumer = add("consumer", &spin_toml().with_file_name(BUILT));
+    let consumer = add("consumer", &rust_consumer());
     plug(&mut graph, vec![cache], consumer).unwrap();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let composed = graph.encode(EncodeOptions::default()).unwrap();
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rust-consumer.wasm");
-    fs::write(&file, composed).unwrap();
+    fs::write(directory.join("plugged.wasm"), composed).unwrap();
 
-    let redis = Redis::shared();
-    let prefix = unique_prefix();
-    let variables = variables(redis, &[("key_prefix", prefix.as_str())]);
-    let service = Service::start_allowing(&file, vec![redis.address()], variables).await;
-    asks_the_cache_first_and_stores_what_the_database_says(&service, redis).await;
+    let manifest = in_repository("examples/rust-consumer/spin.toml");
+    let mut manifest: toml::Table = toml::from_str(&fs::read_to_string(manifest).unwrap()).unwrap();
+    let component = &mut manifest["component"]["rust-consumer"];
+    component["source"] = "plugged.wasm".into();
+    component
+        .as_table_mut()
+        .unwrap()
+        .remove("dependencies")
+        .unwrap();
+    let plugged = directory.join("plugged.toml");
+    fs::write(&plugged, manifest.to_string()).unwrap();
+    super::what_the_cache_misses_comes_from_the_database_once(&plugged).await;
 }

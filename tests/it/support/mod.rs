@@ -82,9 +82,29 @@ pub fn explorer_component() -> PathBuf {
     built("dist/provider-connection-explorer.wasm")
 }
 
+/// The components of the examples, without the cache inside or before them.
+pub fn python_consumer() -> PathBuf {
+    made("dist/python-consumer.wasm", "make python-consumer")
+}
+
+pub fn rust_consumer() -> PathBuf {
+    let built = "target/wasm32-wasip2/release/rust_consumer.wasm";
+    let path = format!("examples/rust-consumer/{built}");
+    made(&path, "make rust-consumer")
+}
+
+pub fn application() -> PathBuf {
+    let built = "target/wasm32-wasip2/release/application.wasm";
+    made(&format!("examples/middleware/{built}"), "make middleware")
+}
+
 fn built(path: &str) -> PathBuf {
+    made(path, "make build")
+}
+
+fn made(path: &str, by: &str) -> PathBuf {
     let file = in_repository(path);
-    assert!(file.exists(), "{path} is missing: run `make build` first");
+    assert!(file.exists(), "{path} is missing: run `{by}` first");
     file
 }
 

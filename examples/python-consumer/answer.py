@@ -1,0 +1,53 @@
+"""Answers in one piece.
+
+Spin sends what it has when a response is returned, and what comes later in a packet of its own,
+which may wait 40 ms for the client. So the length is said, and the body is on its way before the
+response is returned.
+"""
+
+import asyncio
+import json as encoder
+from http import HTTPStatus
+
+import componentize_py_async_support as tasks
+import wit_world
+from componentize_py_async_support.streams import ByteStreamWriter
+from componentize_py_types import Ok
+from wit_world.imports.wasi_http_types import Fields, Response
+
+
+async def json(status: int, body: dict) -> Response:
+    return await _answer(status, body, {"content-type": "application/json"})
+
+
+async def problem(status: int, detail: str, headers: dict[str, str] = {}) -> Response:
+    """RFC 9457."""
+    body = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return await _answer(status, body, {"content-type": "application/problem+json", **headers})
+
+
+async def _answer(status: int, body: dict, headers: dict[str, str]) -> Response:
+    content = encoder.dumps(body).encode()
+    headers = {**headers, "content-length": str(len(content))}
+    fields = Fields.from_list([(name, value.encode()) for name, value in headers.items()])
+    writer, reader = wit_world.byte_stream()
+    response, _ = Response.new(fields, reader, _no_trailers())
+    response.set_status_code(status)
+    tasks.spawn(_write(writer, content))
+    # The write begins now.
+    await asyncio.sleep(0)
+    return response
+
+
+async def _write(writer: ByteStreamWriter, content: bytes) -> None:
+    with writer:
+        await writer.write_all(content)
+
+
+def _no_trailers():
+    # Named after its type. What is not written is the default.
+    future = (
+        wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future
+    )
+    _, reader = future(lambda: Ok(None))
+    return reader
