@@ -1,11 +1,10 @@
 """Answers in one piece.
 
-Spin sends what it has when a response is returned, and what comes later in a packet of its own,
-which may wait 40 ms for the client. So the length is said, and the body is on its way before the
-response is returned.
+Spin sends what it has when it sees the response, and what comes later in a packet of its own, which
+may wait 40 ms for the client. So the length is said, and the write of the body begins in the
+same turn in which the response is returned.
 """
 
-import asyncio
 import json as encoder
 from http import HTTPStatus
 
@@ -16,17 +15,17 @@ from componentize_py_types import Ok
 from wit_world.imports.wasi_http_types import Fields, Response
 
 
-async def json(status: int, body: dict) -> Response:
-    return await _answer(status, body, {"content-type": "application/json"})
+def json(status: int, body: dict) -> Response:
+    return _answer(status, body, {"content-type": "application/json"})
 
 
-async def problem(status: int, detail: str, headers: dict[str, str] = {}) -> Response:
+def problem(status: int, detail: str, **headers: str) -> Response:
     """RFC 9457."""
     body = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return await _answer(status, body, {"content-type": "application/problem+json", **headers})
+    return _answer(status, body, {"content-type": "application/problem+json", **headers})
 
 
-async def _answer(status: int, body: dict, headers: dict[str, str]) -> Response:
+def _answer(status: int, body: dict, headers: dict[str, str]) -> Response:
     content = encoder.dumps(body).encode()
     headers = {**headers, "content-length": str(len(content))}
     fields = Fields.from_list([(name, value.encode()) for name, value in headers.items()])
@@ -34,8 +33,6 @@ async def _answer(status: int, body: dict, headers: dict[str, str]) -> Response:
     response, _ = Response.new(fields, reader, _no_trailers())
     response.set_status_code(status)
     tasks.spawn(_write(writer, content))
-    # The write begins now.
-    await asyncio.sleep(0)
     return response
 
 

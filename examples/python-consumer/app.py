@@ -23,9 +23,9 @@ class Handler(exports.Handler):
         path, _, _ = target.partition("?")
         connection_id = path.removeprefix("/sync/")
         if connection_id == path:
-            return await answer.problem(404, "no such resource")
+            return answer.problem(404, "no such resource")
         if not isinstance(request.get_method(), Method_Get):
-            return await answer.problem(405, "only GET is allowed", {"allow": "GET"})
+            return answer.problem(405, "only GET is allowed", allow="GET")
         return await sync(connection_id)
 
 
@@ -35,27 +35,27 @@ async def sync(connection_id: str) -> Response:
         cached = await cache.get_summary(connection_id)
     except Err as error:
         if isinstance(error.value, Error_InvalidArgument):
-            return await answer.problem(400, error.value.value)
+            return answer.problem(400, error.value.value)
         cached = None
     if cached:
-        return await verdict(cached.id, cached.status, cached.can_sync, "cache")
+        return verdict(cached.id, cached.status, cached.can_sync, "cache")
 
     stored = await database.find(str(uuid.UUID(connection_id)))
     if not stored:
-        return await answer.problem(404, "no such connection")
+        return answer.problem(404, "no such connection")
     try:
         await cache.set(stored, None)
     except Err as error:
         # The next caller will ask the database again, and that is all.
         print(f"{stored.id} is not cached: {error.value.value}", file=sys.stderr)
-    return await verdict(stored.id, stored.status, database.can_sync(stored), "database")
+    return verdict(stored.id, stored.status, database.can_sync(stored), "database")
 
 
-async def verdict(connection_id, status, can_sync: bool, source: str) -> Response:
+def verdict(connection_id, status, can_sync: bool, source: str) -> Response:
     body = {
         "id": connection_id,
         "status": status.name.lower(),
         "can_sync": can_sync,
         "source": source,
     }
-    return await answer.json(200 if can_sync else 409, body)
+    return answer.json(200 if can_sync else 409, body)

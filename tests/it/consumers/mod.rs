@@ -30,7 +30,7 @@ macro_rules! tests_of_the_consumer {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                super::$name($manifest).await;
+                super::$name(&$manifest).await;
             }
         )+
     };

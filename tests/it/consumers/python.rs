@@ -5,5 +5,5 @@ use crate::support::{in_repository, python_consumer};
 
 tests_of_the_consumer!({
     let _there = python_consumer();
-    &in_repository("examples/python-consumer/spin.toml")
+    in_repository("examples/python-consumer/spin.toml")
 });

@@ -10,7 +10,7 @@ use crate::support::{in_repository, lean_component, rust_consumer};
 
 tests_of_the_consumer!({
     let _there = rust_consumer();
-    &in_repository("examples/rust-consumer/spin.toml")
+    in_repository("examples/rust-consumer/spin.toml")
 });
 
 /// As `wac plug` does it, which calls this: one component, that is all there is to deploy.
