@@ -33,7 +33,7 @@ up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN
 scale-out: ## serve on two hosts, over a primary and a replica with TLS: deploy/README.md
 	@deploy/local/up.sh
 
-test: build rust-consumer middleware ## run every test, against a real Redis
+test: rust-consumer python-consumer middleware ## run every test, against a real Redis
 	@scripts/test.sh
 
 soak: SECONDS ?= 120
@@ -98,7 +98,7 @@ templates: build ## pack the Spin templates, with the component, into dist/
 package: templates ## make what is released, in dist/: docs/release.md
 	scripts/package.sh
 
-python-consumer: dist/python-consumer.wasm ## build examples/python-consumer
+python-consumer: build dist/python-consumer.wasm ## build examples/python-consumer
 
 # As `spin build` does it, with the tools that the example lists.
 dist/python-consumer.wasm: $(wildcard $(addprefix examples/python-consumer/,*.py wit/*.wit requirements.txt spin.toml)) \

@@ -6,7 +6,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 REDIS_SERVER=$(scripts/redis.sh)
 PYTHON=$(scripts/python.sh "${CARGO_TARGET_DIR:-$PWD/target}/schemathesis" tests/schemathesis/requirements.txt)
-"${MAKE:-make}" --no-print-directory python-consumer >&2
 CHROMIUM=$(scripts/debian.sh chromium "${CHROMIUM:-chromium}") || {
     echo "missing: chromium, for the tests of the explorer (Debian: apt-get install chromium)" >&2
     exit 1

@@ -248,6 +248,21 @@ print_usage_of_origin() {
     echo "curl -i -X DELETE '$connections/$id' -H $write_header"
 }
 
+print_usage_of_example() {
+    case $EXAMPLE in
+    middleware)
+        echo "# Of the application the first time (fwd=miss), then of the cache (hit):"
+        echo "curl -i '$base/v1/provider-connections/0192f3a4-5b6c-7d8e-9f03-000000000001' -H $(header read-token "$READ_TOKEN" "$given_read_token")"
+        ;;
+    *)
+        echo "# Of the database the first time, then of the cache:"
+        echo "curl -i '$base/sync/0192f3a4-5b6c-7d8e-9f02-000000000001'"
+        ;;
+    esac
+    echo
+    echo "ready $base"
+}
+
 print_usage_of_explorer() {
     echo
     echo "explorer: $base/explorer/"
@@ -285,9 +300,11 @@ directory=$(mktemp -d "${TMPDIR:-/tmp}/provider-connection-cache.XXXXXX")
 [ -z "$redis_server" ] || start_redis "$redis_server"
 [ -z "$redis_server" ] || [ -z "${EXPLORER:-}" ] || fill
 [ -z "${ORIGIN:-}" ] || start_origin
+# What the cache shows to the application behind it.
+[ "${EXAMPLE:-}" != middleware ] || ORIGIN_TOKEN=${ORIGIN_TOKEN:-$(random_token)}
 start_server
 if [ -n "${EXAMPLE:-}" ]; then
-    echo "ready $base"
+    print_usage_of_example
     wait "$server"
     exit
 fi
