@@ -39,6 +39,9 @@ pub enum Kind {
     /// It is not cached, and the next component did not say.
     #[cfg(feature = "middleware")]
     OriginFailed,
+    /// The next component wrote, and what was before may still be cached.
+    #[cfg(feature = "middleware")]
+    NotInvalidated,
 }
 
 impl Kind {
@@ -58,6 +61,8 @@ impl Kind {
         Self::Unavailable,
         #[cfg(feature = "middleware")]
         Self::OriginFailed,
+        #[cfg(feature = "middleware")]
+        Self::NotInvalidated,
     ];
 
     /// The status code.
@@ -86,6 +91,8 @@ impl Kind {
             Self::Unavailable => (503, "unavailable", "Redis did not confirm the operation"),
             #[cfg(feature = "middleware")]
             Self::OriginFailed => (502, "origin-failed", "The next component did not say"),
+            #[cfg(feature = "middleware")]
+            Self::NotInvalidated => (503, "not-invalidated", "Written, but still cached"),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::support::client::{Answer, Call};
+use crate::support::connection::entry;
 use crate::support::redis::{Redis, unique_prefix};
 use crate::support::secrets::ORIGIN_TOKEN;
 use crate::support::service::{BASE, READ_TOKEN, Service, WRITE_TOKEN, path};
@@ -152,6 +153,16 @@ async fn after_a_write_the_application_is_asked_again() {
         let after = service.read("GET", &path(&id(3))).await;
         assert_ne!(alias(&after), before);
     }
+    // So is what is written below it.
+    let before = alias(&service.read("GET", &path(&id(3))).await);
+    let below = format!("{}/disconnect", path(&id(3)));
+    assert_eq!(service.write("POST", &below).await.status, 204);
+    assert_ne!(alias(&service.read("GET", &path(&id(3))).await), before);
+    // What it does not have any more is not answered either.
+    redis.set(&service.key(&id(10)), entry(&id(10)).to_string());
+    assert_eq!(service.read("GET", &path(&id(10))).await.status, 200);
+    assert_eq!(service.write("DELETE", &path(&id(10))).await.status, 404);
+    assert_eq!(service.read("GET", &path(&id(10))).await.status, 404);
     // What it refused is no write.
     let before = alias(&service.read("GET", &path(&id(3))).await);
     assert_eq!(service.write("PATCH", &path(&id(3))).await.status, 405);
@@ -183,10 +194,10 @@ async fn everything_else_is_the_applications() {
     assert_nothing_trapped(&service.log());
 }
 
-/// Without Redis it is as if the cache were not there; but who writes must hear that what was
-/// before may still be cached.
+/// Without Redis lookups are as if the cache were not there; but what is written would not be read
+/// by those who still reach it.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_the_application_answers_and_a_write_is_not_confirmed() {
+async fn without_redis_the_application_answers_and_nothing_is_written() {
     let mut redis = Redis::start(&[]);
     let service = start(&spin_toml(), &redis, &[]).await;
     redis.stop();
@@ -196,15 +207,37 @@ async fn without_redis_the_application_answers_and_a_write_is_not_confirmed() {
         assert!(answer.header("cache-status").contains("detail=unavailable"));
         assert_eq!(asked(&service), asked_before + 1);
     }
+    for method in ["PUT", "POST", "PATCH"] {
+        let answer = service.write(method, &path(&id(1))).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(
+            answer.json()["type"],
+            "urn:problem-type:provider-connection-cache:unavailable"
+        );
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert_eq!(asked(&service), 2, "nothing was written");
+    assert_nothing_trapped(&service.log());
+}
+
+/// It was there to be asked before the write, and refuses to drop the entry after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_entry_stays_is_not_to_be_repeated() {
+    let redis = Redis::start(&[]);
+    let service = start(&spin_toml(), &redis, &[]).await;
+    let before = alias(&service.read("GET", &path(&id(1))).await);
+    let _: () = redis.command(&[
+        "ACL", "SETUSER", "default", "-del", "-eval", "-evalsha", "-unlink",
+    ]);
     let answer = service.write("PUT", &path(&id(1))).await;
     assert_eq!(answer.status, 503);
     assert_eq!(
         answer.json()["type"],
-        "urn:problem-type:provider-connection-cache:unavailable"
+        "urn:problem-type:provider-connection-cache:not-invalidated"
     );
-    assert_eq!(answer.header("retry-after"), "1");
-    assert_eq!(service.write("PATCH", &path(&id(1))).await.status, 405);
-    assert_nothing_trapped(&service.log());
+    assert_eq!(answer.optional_header("retry-after"), None);
+    assert_eq!(asked(&service), 2, "it was written");
+    assert_eq!(alias(&service.read("GET", &path(&id(1))).await), before);
 }
 
 /// The next component fails, as one does that is not what it should be: the caller hears of it.
@@ -223,11 +256,30 @@ async fn what_the_next_component_fails_to_say_is_a_bad_gateway() {
     // And with a wrong variable the cache lets nobody past.
     let wrong = [("redis_timeout_ms", "x")];
     let service = start(&spin_toml(), redis, &wrong).await;
-    assert_eq!(service.read("GET", &path(&id(1))).await.status, 503);
+    for method in ["GET", "PUT"] {
+        assert_eq!(service.write(method, &path(&id(1))).await.status, 503);
+    }
     assert_eq!(asked(&service), 0);
 }
 
-/// Two of it in one chain: the first asks the second, which asks the application.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_is_stuck_ends_nothing_but_its_request() {
+    let more = [("origin_timeout_ms", "300"), ("redis_timeout_ms", "250")];
+    let service = start(&spin_toml(), Redis::shared(), &more).await;
+    let answer = service.read("GET", &path(&id(9))).await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    let cache_status = answer.header("cache-status");
+    assert!(
+        cache_status.ends_with("detail=origin-timeout"),
+        "{cache_status}"
+    );
+    let others = service.send(Call::new("GET", "/x")).await;
+    assert_eq!(others.text(), "the application\n");
+    assert_nothing_trapped(&service.log());
+}
+
+/// Two of it in one chain, though two caches are of no use: the second takes the first for a caller
+/// without a token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_may_be_longer() {
     let one = r#"{ component = "provider-connection-cache", inherit_configuration = ["allowed_outbound_hosts", "variables"] },"#;
@@ -246,6 +298,8 @@ async fn a_chain_may_be_longer() {
     let service = start(&file, Redis::shared(), &[]).await;
     let answer = service.send(Call::new("GET", "/x")).await;
     assert_eq!(answer.text(), "the application\n");
+    let answer = service.read("GET", &path(&id(1))).await;
+    assert!(answer.header("cache-status").contains("fwd-status=401"));
     assert_eq!(asked(&service), 1);
     assert_nothing_trapped(&service.log());
 }

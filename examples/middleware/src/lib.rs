@@ -7,8 +7,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spin_sdk::variables;
+use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wasip3::http::types::{ErrorCode, Method, Request, Response};
-use uuid::Uuid;
+use uuid::{Uuid, uuid};
+
+/// Its database never says what this one is.
+const STUCK: Uuid = uuid!("0192f3a4-5b6c-7d8e-9f03-000000000009");
 
 struct Application;
 
@@ -26,10 +30,13 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Application {
             (Method::Get, _) if !is_the_cache(&request).await => status(401).await,
             (_, None) => status(404).await,
             (Method::Get, Some(id)) => {
+                if id == STUCK {
+                    monotonic_clock::wait_for(3_600_000_000_000).await;
+                }
                 let headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
                 prompt_response::send(200, headers, Some(connection(id).into())).await
             }
-            (Method::Put | Method::Delete, Some(_)) => status(204).await,
+            (Method::Post | Method::Put | Method::Delete, Some(_)) => status(204).await,
             _ => status(405).await,
         }
     }
@@ -48,9 +55,9 @@ async fn is_the_cache(request: &Request) -> bool {
     shown == [format!("Bearer {token}").into_bytes()]
 }
 
-/// Its database has the first nine connections.
-fn find(id: &str) -> Option<Uuid> {
-    let id = Uuid::try_parse(id).ok()?;
+/// Its database has the first nine connections, each with what is below it.
+fn find(path: &str) -> Option<Uuid> {
+    let id = Uuid::try_parse(path.split('/').next()?).ok()?;
     let number = id.as_u128() ^ 0x0192_f3a4_5b6c_7d8e_9f03_0000_0000_0000;
     (1..10).contains(&number).then_some(id)
 }
