@@ -33,7 +33,7 @@ up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN
 scale-out: ## serve on two hosts, over a primary and a replica with TLS: deploy/README.md
 	@deploy/local/up.sh
 
-test: rust-consumer python-consumer middleware ## run every test, against a real Redis
+test: rust-consumer python-consumer middleware templates ## run every test, against a real Redis
 	@scripts/test.sh
 
 soak: SECONDS ?= 120
@@ -78,11 +78,21 @@ check: tools ## check format, lints, documentation, dependencies and their licen
 	scripts/deny.sh
 	scripts/lint.sh
 
-# By the command of their spin.toml, which leaves them where that looks for them.
+# The examples, by the commands of their spin.toml, which leave them where that looks for them.
+build_example = cd examples/$(1) && unset CARGO_TARGET_DIR && eval "$$(sed -n 's/^command = "\(.*\)"$$/\1/p' spin.toml)"
+
 rust-consumer: build ## build examples/rust-consumer, which imports the cache
 middleware: build ## build examples/middleware, before which the cache stands
 rust-consumer middleware:
-	cd examples/$@ && env -u CARGO_TARGET_DIR cargo build --quiet --target wasm32-wasip2 --release
+	$(call build_example,$@)
+
+python-consumer: build dist/python-consumer.wasm ## build examples/python-consumer
+
+# With the tools that the example lists, in 8 s, so only if something changed.
+dist/python-consumer.wasm: $(wildcard $(addprefix examples/python-consumer/,*.py wit/*.wit requirements.txt spin.toml)) \
+		$(wildcard wit/*.wit wit/deps/*/*.wit)
+	python=$$(scripts/python.sh "$${CARGO_TARGET_DIR:-$$PWD/target}/python-consumer" examples/python-consumer/requirements.txt) && \
+		PATH="$${python%/*}:$$PATH" && $(call build_example,python-consumer)
 
 plug: rust-consumer ## compose it and the cache into one file, dist/rust-consumer.wasm, with wac
 	@command -v wac >/dev/null || { echo "missing: wac. Install it: cargo install wac-cli" >&2; exit 1; }
@@ -97,15 +107,6 @@ templates: build ## pack the Spin templates, with the component, into dist/
 
 package: templates ## make what is released, in dist/: docs/release.md
 	scripts/package.sh
-
-python-consumer: build dist/python-consumer.wasm ## build examples/python-consumer
-
-# As `spin build` does it, with the tools that the example lists.
-dist/python-consumer.wasm: $(wildcard $(addprefix examples/python-consumer/,*.py wit/*.wit requirements.txt spin.toml)) \
-		$(wildcard wit/*.wit wit/deps/*/*.wit)
-	python=$$(scripts/python.sh "$${CARGO_TARGET_DIR:-$$PWD/target}/python-consumer" examples/python-consumer/requirements.txt) && \
-		mkdir -p dist && cd examples/python-consumer && PATH="$${python%/*}:$$PATH" && \
-		eval "$$(sed -n 's/^command = "\(.*\)"$$/\1/p' spin.toml)"
 
 clean: ## remove all that was built
 	cargo clean

@@ -9,22 +9,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${CARGO_TARGET_DIR:-target}
 url=https://github.com/RustSec/advisory-db
 
-# Prints the path of cargo-deny. It is built if need be, fast rather than to be fast: 50 s on
-# two cores instead of 160, and 2 s for a check. Its settings change with its versions, so
-# another one will not do.
-deny() {
-    local root=$target/tools version=0.20
-    if [[ $(cargo-deny --version 2>/dev/null) == "cargo-deny $version."* ]]; then
-        command -v cargo-deny
-        return
-    fi
-    if [[ $("$root/bin/cargo-deny" --version 2>/dev/null) != "cargo-deny $version."* ]]; then
-        CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-            cargo install --quiet --locked --root "$root" --version "^$version" cargo-deny >&2
-    fi
-    echo "$root/bin/cargo-deny"
-}
-
 # No longer than a minute, and without a question.
 fetch() {
     if [ -n "${ADVISORY_DB:-}" ]; then
@@ -33,7 +17,7 @@ fetch() {
     GIT_TERMINAL_PROMPT=0 timeout 60 "$deny" fetch db
 }
 
-deny=$(deny)
+deny=$(scripts/tools.sh deny)
 # A duplicate that is no more need not be skipped any more.
 "$deny" --workspace --locked check -D unmatched-skip -D unnecessary-skip licenses bans sources
 # What has a lock file of its own is made of some of the same crates.

@@ -5,6 +5,7 @@
 #   tools.sh check     what `make check` needs besides, added
 #   tools.sh machete   cargo-machete, built if need be; prints its path
 #   tools.sh fuzz      cargo-fuzz, likewise
+#   tools.sh deny      cargo-deny
 #   tools.sh wkg       wkg, likewise
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -43,25 +44,35 @@ check() {
     done
 }
 
-# Prints the path of a command that a crate of its name has, which is built if it is not there: fast,
-# rather than to be fast.
+# Whether a command is there in this version, or in one that begins with it.
+has_version() { [[ $(command "$1" --version 2>/dev/null) =~ (^|[^0-9.])"$2"(\.|[^0-9.]|$) ]]; }
+
+# Prints the path of a command that a crate of its name has, in a version that begins with VERSION. It
+# is built if it is not there: fast, rather than to be fast.
 cargo_command() {
     local name=$1 version=$2 root=${CARGO_TARGET_DIR:-target}/tools
-    if ! has "$name" && [ ! -x "$root/bin/$name" ]; then
-        CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-            cargo install --quiet --locked --root "$root" --version "$version" "$name" >&2
+    if has_version "$name" "$version"; then
+        type -P "$name"
+        return
     fi
-    command -v "$name" || echo "$root/bin/$name"
+    if ! has_version "$root/bin/$name" "$version"; then
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+            cargo install --quiet --locked --force --root "$root" --version "~$version" "$name" >&2
+    fi
+    echo "$root/bin/$name"
 }
 
-machete() { cargo_command cargo-machete '^0.9'; }
+machete() { cargo_command cargo-machete 0.9; }
 
 fuzz() {
     has c++ || missing "c++. Install a C++ compiler, such as g++ (Debian: apt-get install g++)"
-    cargo_command cargo-fuzz '^0.13'
+    cargo_command cargo-fuzz 0.13
 }
 
-# To the letter: the WIT package says which one made it.
-wkg() { cargo_command wkg '=0.16.1'; }
+# 50 s on two cores instead of 160, and 2 s for a check. Its settings change with its versions.
+deny() { cargo_command cargo-deny 0.20; }
+
+# The WIT package says which one made it.
+wkg() { cargo_command wkg 0.16; }
 
 "${1:-build}"

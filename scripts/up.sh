@@ -81,7 +81,7 @@ check_origin() {
 
 check_example() {
     [ -z "${EXAMPLE:-}" ] && return
-    [[ $EXAMPLE != */* && -f examples/$EXAMPLE/spin.toml ]] ||
+    [[ $EXAMPLE =~ ^[a-z-]+$ && -f examples/$EXAMPLE/spin.toml ]] ||
         fail "EXAMPLE must be one of: $(cd examples && echo */spin.toml | sed 's|/spin.toml||g')"
     [ -z "${ORIGIN:-}${EXPLORER:-}" ] ||
         fail "EXAMPLE has neither ORIGIN nor EXPLORER"
