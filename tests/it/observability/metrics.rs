@@ -1,32 +1,19 @@
 //! `/metrics`, read by Prometheus' own parser.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use super::{calls, stats_when};
 use crate::support::connection::id;
-use crate::support::in_repository;
-use crate::support::python;
 use crate::support::redis::Redis;
+use crate::support::said_by_python;
 use crate::support::service::{READ_TOKEN, Service, path};
 
 /// The families by name, as the parser has them.
 fn parse(text: &str) -> BTreeMap<String, Value> {
-    let mut python = Command::new(python())
-        .arg(in_repository("tests/it/observability/openmetrics.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python runs");
-    let mut stdin = python.stdin.take().unwrap();
-    stdin.write_all(text.as_bytes()).unwrap();
-    drop(stdin);
-    let output = python.wait_with_output().unwrap();
-    assert!(output.status.success(), "it is refused:\n{text}");
-    let families: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let families = said_by_python("tests/it/observability/openmetrics.py", text);
+    let families: Vec<Value> = families.unwrap_or_else(|| panic!("it is refused:\n{text}"));
     let named = |family: Value| (family["name"].as_str().unwrap().to_owned(), family);
     families.into_iter().map(named).collect()
 }

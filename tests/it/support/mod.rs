@@ -13,9 +13,12 @@ pub mod secrets;
 pub mod service;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use provider_connection_cache_host::{AppOptions, LogSink};
+use serde::de::DeserializeOwned;
 
 /// The variables of the component under test.
 pub type Variables = BTreeMap<String, String>;
@@ -75,6 +78,22 @@ pub fn python() -> PathBuf {
     );
     assert!(python.exists(), "Python is missing: run `make test`");
     python
+}
+
+/// What a Python script of the tests says of this input, as JSON; none if it ends badly.
+pub fn said_by_python<T: DeserializeOwned>(script: &str, input: &str) -> Option<T> {
+    let mut python = Command::new(python())
+        .arg(in_repository(script))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python runs");
+    let mut stdin = python.stdin.take().expect("it is piped");
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = python.wait_with_output().expect("it ends");
+    let said = || serde_json::from_slice(&output.stdout).expect("it says JSON");
+    output.status.success().then(said)
 }
 
 /// The component of the explorer.

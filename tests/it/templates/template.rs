@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::support::{in_repository, python};
+use crate::support::{in_repository, said_by_python};
 
 /// `metadata/spin-template.toml`. Spin refuses what it does not know, at every level.
 #[derive(Deserialize)]
@@ -155,20 +153,7 @@ impl Template {
 
 /// With another implementation of Liquid than Spin's, which takes a minute to build.
 fn render(values: &Value, sources: &[String]) -> Vec<String> {
-    let mut python = Command::new(python())
-        .arg(in_repository("tests/it/templates/render.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python runs");
-    let mut stdin = python.stdin.take().unwrap();
     let task = json!({ "values": values, "sources": sources });
-    stdin.write_all(task.to_string().as_bytes()).unwrap();
-    drop(stdin);
-    let output = python.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "this cannot be rendered: {sources:#?}"
-    );
-    serde_json::from_slice(&output.stdout).unwrap()
+    let rendered = said_by_python("tests/it/templates/render.py", &task.to_string());
+    rendered.unwrap_or_else(|| panic!("this cannot be rendered: {sources:#?}"))
 }
