@@ -7,6 +7,7 @@ mod link;
 mod outage;
 mod stats;
 
+use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use self::guarded::count_of;
 use self::link::{Endpoint, Link};
 use crate::config::{Address, CacheConfig, Ttl};
 use crate::deadline::{Deadline, Timer};
+use crate::entry::MAX_STORED;
 use crate::room::{Room, Taken};
 use crate::stats::Stats;
 
@@ -31,10 +33,25 @@ use crate::stats::Stats;
 const SET_MANY: &str = "for i = 1, #KEYS do \
      redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end";
 
-/// Answers the value of each key, and then the rest of the lifetime of each.
+/// Answers the value of each key, and then the rest of the lifetime of each. Of a value, no more
+/// than `ARGV[1]` bytes.
 const GET_MANY_WITH_LIFETIMES: &str = "local all = redis.call('MGET', unpack(KEYS)) \
-     for i = 1, #KEYS do all[#KEYS + i] = redis.call('PTTL', KEYS[i]) end \
+     for i = 1, #KEYS do \
+       if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end \
+       all[#KEYS + i] = redis.call('PTTL', KEYS[i]) \
+     end return all";
+
+/// As GET of one key, or MGET of several, but of a value no more than `ARGV[1]` bytes.
+const GET_CAPPED: &str = "if #KEYS == 1 then \
+       local value = redis.pcall('GET', KEYS[1]) \
+       return type(value) == 'string' and value:sub(1, ARGV[1]) or value \
+     end \
+     local all = redis.call('MGET', unpack(KEYS)) \
+     for i = 1, #KEYS do if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end end \
      return all";
+
+/// Enough of a value to see that it is too large for an entry.
+const CAP: usize = MAX_STORED + 1;
 
 /// How many entries the batches of an instance may have in memory at a time: those of two of
 /// the largest. Spin serves 16 requests in an instance; as many of the largest batches, of
@@ -84,6 +101,11 @@ pub struct Redis {
     timer: Rc<Timer>,
     timeout: Duration,
     room: Room,
+    /// Whether values are read up to [`CAP`] only. The host puts them into the memory of the
+    /// instance, which traps when there is no room, and gets none of it back: so an instance has
+    /// room for one value of any size, and not for a second, larger one. Reading by a script from
+    /// the start would cost every lookup what only this one needs.
+    capped: Cell<bool>,
 }
 
 impl Redis {
@@ -106,6 +128,7 @@ impl Redis {
             timer,
             timeout: config.timeout,
             room: Room::of(ROOM),
+            capped: Cell::new(false),
         }
     }
 
@@ -114,6 +137,7 @@ impl Redis {
     /// with it if its lifetime is asked for.
     pub async fn get(&self, key: &str, read: Read<'_>) -> Result<Option<Stored>, Failure> {
         let mut get = match read.fresh {
+            fresh if self.capped.get() => capped([key].into_iter().chain(fresh)),
             None => Command::new("GET").arg(key),
             Some(fresh) => Command::new("MGET").arg(key).arg(fresh),
         };
@@ -138,12 +162,13 @@ impl Redis {
             return Ok((Vec::new(), None));
         }
         let (room, deadline) = self.room(keys.len()).await?;
-        let (command, length) = if read.lifetime {
-            let command = Command::script(GET_MANY_WITH_LIFETIMES, keys);
-            (command, 2 * keys.len())
+        let length = if read.lifetime { 2 } else { 1 } * keys.len();
+        let command = if read.lifetime {
+            Command::script(GET_MANY_WITH_LIFETIMES, keys).cap()
+        } else if self.capped.get() {
+            capped(keys)
         } else {
-            let command = Command::new("MGET");
-            (command.args(keys.iter().map(String::as_str)), keys.len())
+            Command::new("MGET").args(keys.iter().map(String::as_str))
         };
         let mut values = self.read(command, read.replica, &deadline).await?;
         if values.len() != length {
@@ -252,9 +277,27 @@ impl Redis {
         Ok((Some(taken.ok_or(Failure::Timeout)?), deadline.from_now()))
     }
 
+    /// What there is to be read. See [`Redis::capped`] for what a large value changes.
+    async fn read(
+        &self,
+        command: Command,
+        replica: bool,
+        deadline: &Deadline,
+    ) -> Result<Reply, Failure> {
+        let reply = self.ask(command, replica, deadline).await?;
+        let is_large = |value: &RedisResult| match value {
+            RedisResult::Binary(value) => value.len() >= CAP,
+            _ => false,
+        };
+        if reply.iter().any(is_large) {
+            self.capped.set(true);
+        }
+        Ok(reply)
+    }
+
     /// Asks the replica, if there is one, for at most half of the time: then, and if the
     /// replica cannot answer, the primary.
-    async fn read(
+    async fn ask(
         &self,
         command: Command,
         replica: bool,
@@ -269,6 +312,11 @@ impl Redis {
         }
         self.primary.call(&command, deadline).await
     }
+}
+
+/// Reads these keys, but of a value no more than shows that it is too large.
+fn capped(keys: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
+    Command::script(GET_CAPPED, keys).cap()
 }
 
 /// What the answers to GET, to another GET and to PTTL say.
@@ -332,6 +380,11 @@ impl Command {
         let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
         let command = Self::new("EVAL").arg(script).integer(count);
         command.args(keys.iter().map(AsRef::as_ref))
+    }
+
+    /// The script's next argument: how much is read of a value.
+    fn cap(self) -> Self {
+        self.integer(i64::try_from(CAP).unwrap_or(i64::MAX))
     }
 
     fn and(mut self, next: Self) -> Self {
