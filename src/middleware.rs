@@ -15,7 +15,6 @@ use crate::http::route::{self, Found, Operation};
 use crate::http::service;
 use crate::instance::Instance;
 use crate::next;
-use crate::task;
 use crate::trace;
 
 #[allow(unsafe_code, reason = "generated")]
@@ -66,7 +65,6 @@ fn written(path: &str) -> Option<Id> {
 /// While Redis is away nothing is passed on: what was before would go on being answered, and a
 /// write that is done cannot be taken back.
 async fn write(id: Id, request: Request) -> Result<Response, ErrorCode> {
-    let spawned = task::spawned();
     let headers = service::Headers::of(&request);
     let written = async {
         let cache = &Instance::get().await.cache;
@@ -91,6 +89,6 @@ async fn write(id: Id, request: Request) -> Result<Response, ErrorCode> {
     };
     match trace::within(Some(headers), written).await {
         Ok(response) => response,
-        Err(problem) => service::send(Answer::from(problem), spawned).await,
+        Err(problem) => service::send(Answer::from(problem)).await,
     }
 }

@@ -13,7 +13,7 @@ use provider_connection_cache::http::service::{self, Request};
 use provider_connection_cache::http::{finish, log_refused_token, stats};
 use provider_connection_cache::stats::Counts;
 use provider_connection_cache::timestamp::Timestamp;
-use provider_connection_cache::{json, log, task, trace};
+use provider_connection_cache::{json, log, trace};
 use serde::Serialize;
 use spin_sdk::wasip3;
 
@@ -56,10 +56,9 @@ impl wasip3::exports::http::handler::Guest for Explorer {
     async fn handle(
         request: wasip3::http::types::Request,
     ) -> Result<wasip3::http::types::Response, wasip3::http::types::ErrorCode> {
-        let spawned = task::spawned();
         let request = Request::new(request);
         let result = trace::within(Some(request.caller()), respond(&request)).await;
-        service::send(protected(finish(&request, result)), spawned).await
+        service::send(protected(finish(&request, result))).await
     }
 }
 

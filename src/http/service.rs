@@ -13,7 +13,6 @@ use super::problem::{Kind, Problem};
 use crate::deadline::Timer;
 use crate::instance::Instance;
 use crate::stream;
-use crate::task;
 use crate::trace::{self, Caller};
 
 /// How long the body of a request may take to arrive. Nothing else ends a request whose
@@ -22,11 +21,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request.
 pub async fn handle(request: WasiRequest) -> Result<Response, ErrorCode> {
-    let spawned = task::spawned();
     let request = Request::new(request);
     let answered = async { super::answer(&*Instance::get().await, &request).await };
     let answer = trace::within(Some(request.caller()), answered).await;
-    send(answer, spawned).await
+    send(answer).await
 }
 
 /// A request, whose parts are asked of the host when they are needed.
@@ -127,16 +125,8 @@ impl Head for Request {
 }
 
 /// Hands an answer to the host, in one packet.
-///
-/// `spawned` is what [`task::spawned`] said when the request came.
-pub async fn send(answer: Answer, spawned: u64) -> Result<Response, ErrorCode> {
-    let headers: Vec<_> = answer
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into_owned().into_bytes()))
-        .collect();
-    let headers = Fields::from_list(&headers)
-        .map_err(|_| ErrorCode::InternalError(Some("a header is malformed".to_owned())))?;
-    let yields = if task::spawned() == spawned { 1 } else { 2 };
-    prompt_response::send_yielding(yields, answer.status, headers, answer.body).await
+pub async fn send(answer: Answer) -> Result<Response, ErrorCode> {
+    let headers = answer.headers.into_iter();
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.into_owned().into_bytes()));
+    single_packet_response::respond(answer.status, headers.collect(), answer.body).await
 }
