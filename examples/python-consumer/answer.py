@@ -1,8 +1,8 @@
 """Answers in one piece.
 
 Spin sends what it has when it sees the response, and what comes later in a packet of its own, which
-may wait 40 ms for the client. So the length is said, and the write of the body begins in the
-same turn in which the response is returned.
+may wait 40 ms for the client. So the length is said, the write of the body begins in the same turn
+in which the response is returned, and the writer of the trailers is kept until it has ended.
 """
 
 import json as encoder
@@ -30,21 +30,23 @@ def _answer(status: int, body: dict, headers: dict[str, str]) -> Response:
     headers = {**headers, "content-length": str(len(content))}
     fields = Fields.from_list([(name, value.encode()) for name, value in headers.items()])
     writer, reader = wit_world.byte_stream()
-    response, _ = Response.new(fields, reader, _no_trailers())
+    trailers_writer, trailers = _trailers()
+    response, _ = Response.new(fields, reader, trailers)
     response.set_status_code(status)
-    tasks.spawn(_write(writer, content))
+    tasks.spawn(_write(writer, content, trailers_writer))
     return response
 
 
-async def _write(writer: ByteStreamWriter, content: bytes) -> None:
+async def _write(writer: ByteStreamWriter, content: bytes, trailers) -> None:
     with writer:
         await writer.write_all(content)
+    # Not before: without a writer the trailers are there before the body, and the head leaves alone.
+    del trailers
 
 
-def _no_trailers():
+def _trailers():
     # Named after its type. What is not written is the default.
     future = (
         wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future
     )
-    _, reader = future(lambda: Ok(None))
-    return reader
+    return future(lambda: Ok(None))

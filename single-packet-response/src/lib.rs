@@ -12,8 +12,8 @@
 //!
 //! 1. It says `content-length`, and writes the body at once.
 //! 2. It keeps the writer of the trailers until the body has been read. A writer that is dropped earlier is
-//!    an event before the body's: then hyper always gets ahead, and where the request's own body was
-//!    not read, the answer's can be lost.
+//!    an event before the body's, and then hyper always gets ahead. Where the request's own body was not
+//!    read, hyper 1.10, which Spin links, can then lose the answer's.
 //! 3. It yields twice before it returns, so that the host's task begins anew, with nothing else to do. A task
 //!    that goes on from another one's wake-up may have to leave hyper's to a second thread.
 //! 4. It writes the body at an event of its own, which the host delivers right after it has handed over the
