@@ -22,8 +22,8 @@ pub fn page(wit: &Path) -> Result<String> {
     let (package, _) = resolve.push_path(wit)?;
     let package = &resolve.packages[package];
     let mut page = format!(
-        "# Interface\n\n`package {}`, as the comments in [wit/](../wit) describe it: `make interface` \
-         writes this page.\n\n{}\n",
+        "# Interface\n\nThe reference for `package {}`. `make interface` generates this page from the \
+         comments in [wit/](../wit).\n\n{}\n",
         package.name,
         text(&package.docs)
     );
@@ -66,7 +66,7 @@ fn functions(resolve: &Resolve, interface: &Interface) -> Result<String> {
         return Ok(String::new());
     }
     let mut table =
-        "\n| function | answers | when Redis cannot answer |\n|---|---|---|\n".to_owned();
+        "\n| function | returns | when Redis cannot answer |\n|---|---|---|\n".to_owned();
     for Function {
         name, result, docs, ..
     } in interface.functions.values()
@@ -105,14 +105,14 @@ fn type_(resolve: &Resolve, name: &str, kind: &TypeDef) -> Result<String> {
     let mut section = format!("\n### `{name}`\n\n{}\n\n", text(&kind.docs));
     match &kind.kind {
         TypeDefKind::Record(record) => {
-            section += "| field | type | |\n|---|---|---|\n";
+            section += "| field | type | meaning |\n|---|---|---|\n";
             for field in &record.fields {
                 let (name, ty) = (&field.name, type_name(resolve, &field.ty)?);
                 writeln!(section, "| `{name}` | {ty} | {} |", cell(text(&field.docs)))?;
             }
         }
         TypeDefKind::Variant(variant) => {
-            section += "| case | with | |\n|---|---|---|\n";
+            section += "| case | payload | meaning |\n|---|---|---|\n";
             for case in &variant.cases {
                 let ty = case.ty.map(|ty| type_name(resolve, &ty));
                 let (name, ty) = (&case.name, ty.transpose()?.unwrap_or_default());
@@ -120,14 +120,14 @@ fn type_(resolve: &Resolve, name: &str, kind: &TypeDef) -> Result<String> {
             }
         }
         TypeDefKind::Enum(cases) => {
-            section += "| case | |\n|---|---|\n";
+            section += "| case | meaning |\n|---|---|\n";
             for case in &cases.cases {
                 writeln!(section, "| `{}` | {} |", case.name, cell(text(&case.docs)))?;
             }
         }
-        TypeDefKind::Type(ty) => writeln!(section, "Another name of {}.", type_name(resolve, ty)?)?,
+        TypeDefKind::Type(ty) => writeln!(section, "An alias for {}.", type_name(resolve, ty)?)?,
         kind => bail!(
-            "`{name}`: xtask/src/interface.rs has no form for a {}",
+            "`{name}`: xtask/src/interface.rs cannot render a {}",
             kind.as_str()
         ),
     }
