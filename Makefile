@@ -1,4 +1,4 @@
-# `make help` lists the targets; README.md says what the settings of `make up` mean.
+# `make help` lists the targets; docs/configuration.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help tools build up scale-out test soak interface screenshots fuzz bench bench-smoke check rust-consumer python-consumer middleware plug templates package clean

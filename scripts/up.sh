@@ -2,7 +2,7 @@
 # `make up`: builds the component and serves it on http://127.0.0.1:$PORT until it is
 # stopped, with a Redis of its own unless REDIS_ADDRESS names one, with ORIGIN=demo an origin
 # of its own to read through to, and with EXPLORER=1 the explorer. With EXAMPLE=NAME it serves the
-# application in examples/NAME instead. The settings are those of README.md, from the environment. Secrets
+# application in examples/NAME instead. The settings are those of docs/configuration.md, from the environment. Secrets
 # go on through the environment and pipes alone: command lines are for everybody to see.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -17,9 +17,9 @@ const HIT: &str = "provider-connection-cache; hit";
 const MISS: &str = "provider-connection-cache; fwd=miss";
 
 #[test]
-fn the_redis_user_has_the_rights_of_the_readme() {
-    let readme = read(in_repository("README.md"));
-    let granted = readme
+fn the_redis_user_has_the_rights_that_the_documents_say() {
+    let page = read(in_repository("docs/configuration.md"));
+    let granted = page
         .lines()
         .filter_map(|line| line.strip_prefix("ACL SETUSER edge "));
     // The last line is the explorer's, which is not deployed.

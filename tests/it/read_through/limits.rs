@@ -148,10 +148,10 @@ async fn a_body_that_does_not_end_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rights_that_the_readme_gives_to_redis_users_are_enough() {
+async fn the_rights_that_the_documents_give_to_redis_users_are_enough() {
     let redis = Redis::start(&[]);
-    let readme = fs::read_to_string(in_repository("README.md")).unwrap();
-    let rights = readme
+    let page = fs::read_to_string(in_repository("docs/configuration.md")).unwrap();
+    let rights = page
         .lines()
         .filter(|line| line.starts_with("ACL SETUSER"));
     let rights: Vec<_> = rights
