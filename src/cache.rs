@@ -12,6 +12,7 @@ mod stored_value;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
 use spin_sdk::wasip3::clocks::monotonic_clock;
 
 pub use self::id_pages::{Cursor, IdPage};
@@ -73,6 +74,9 @@ impl<T> Batch<T> {
 }
 
 /// The cache of provider connections.
+///
+/// Functions for other crates return a boxed future. The code of any other future is compiled once more
+/// into each crate that awaits it, and the components would be a tenth larger.
 pub struct Cache {
     redis: Result<Rc<Redis>, Error>,
     keyspace: Keyspace,
@@ -144,34 +148,42 @@ impl Cache {
     }
 
     /// Reads the connection.
-    pub async fn get(&self, id: Id) -> Lookup<ProviderConnection> {
-        let found = self
-            .stats
-            .measure(Operation::Get, self.read(id, false))
-            .await;
-        found.map(|entry| Rc::unwrap_or_clone(entry).connection)
+    pub fn get(&self, id: Id) -> LocalBoxFuture<'_, Lookup<ProviderConnection>> {
+        Box::pin(async move {
+            let found = self
+                .stats
+                .measure(Operation::Get, self.read(id, false))
+                .await;
+            found.map(|entry| Rc::unwrap_or_clone(entry).connection)
+        })
     }
 
     /// Reads the connection and the rest of its lifetime.
-    pub async fn lookup(&self, id: Id) -> Lookup<Entry> {
-        let found = self
-            .stats
-            .measure(Operation::Lookup, self.read(id, true))
-            .await;
-        found.map(Rc::unwrap_or_clone)
+    pub fn lookup(&self, id: Id) -> LocalBoxFuture<'_, Lookup<Entry>> {
+        Box::pin(async move {
+            let found = self
+                .stats
+                .measure(Operation::Lookup, self.read(id, true))
+                .await;
+            found.map(Rc::unwrap_or_clone)
+        })
     }
 
     /// Reads the summary of the connection. It may come from the near cache.
-    pub async fn summary(&self, id: Id) -> Lookup<FoundSummary> {
-        let summary = self.read_summary(id);
-        self.stats.measure(Operation::GetSummary, summary).await
+    pub fn summary(&self, id: Id) -> LocalBoxFuture<'_, Lookup<FoundSummary>> {
+        Box::pin(async move {
+            let summary = self.read_summary(id);
+            self.stats.measure(Operation::GetSummary, summary).await
+        })
     }
 
     /// Returns true if [`Self::summary`] would find one.
-    pub async fn exists(&self, id: Id) -> bool {
-        let summary = self.read_summary(id);
-        let found = self.stats.measure(Operation::Exists, summary).await;
-        found.hit().is_some()
+    pub fn exists(&self, id: Id) -> LocalBoxFuture<'_, bool> {
+        Box::pin(async move {
+            let summary = self.read_summary(id);
+            let found = self.stats.measure(Operation::Exists, summary).await;
+            found.hit().is_some()
+        })
     }
 
     async fn read_summary(&self, id: Id) -> Lookup<FoundSummary> {
@@ -191,9 +203,14 @@ impl Cache {
     }
 
     /// Reads the connections in one round trip. They are in the order of the ids.
-    pub async fn get_many(&self, ids: &Batch<Id>) -> Vec<Lookup<ProviderConnection>> {
-        let read = self.read_many(&ids.0, |connection| connection);
-        self.stats.measure(Operation::GetMany, read).await
+    pub fn get_many<'a>(
+        &'a self,
+        ids: &'a Batch<Id>,
+    ) -> LocalBoxFuture<'a, Vec<Lookup<ProviderConnection>>> {
+        Box::pin(async move {
+            let read = self.read_many(&ids.0, |connection| connection);
+            self.stats.measure(Operation::GetMany, read).await
+        })
     }
 
     /// Reads the summaries of the connections. They are in the order of the ids. One round trip reads
@@ -217,54 +234,62 @@ impl Cache {
     }
 
     /// Stores the connection. Without a lifetime, the configured one applies.
-    pub async fn set(
-        &self,
-        connection: &ProviderConnection,
+    pub fn set<'a>(
+        &'a self,
+        connection: &'a ProviderConnection,
         ttl: Option<Ttl>,
-    ) -> Result<(), Error> {
-        let ids = [connection.fields().id];
-        let ttl = ttl.unwrap_or(self.default_ttl);
-        let (_write, auxiliary) = (self.write(&ids), self.auxiliary_keys(&ids, ttl));
-        let key = self.keyspace.entry(ids[0]);
-        let set = async {
-            let value = entry::encode(connection);
-            self.redis()?.set(&key, value, ttl, &auxiliary).await
-        };
-        self.stats.measure(Operation::Set, set).await
+    ) -> LocalBoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let ids = [connection.fields().id];
+            let ttl = ttl.unwrap_or(self.default_ttl);
+            let (_write, auxiliary) = (self.write(&ids), self.auxiliary_keys(&ids, ttl));
+            let key = self.keyspace.entry(ids[0]);
+            let set = async {
+                let value = entry::encode(connection);
+                self.redis()?.set(&key, value, ttl, &auxiliary).await
+            };
+            self.stats.measure(Operation::Set, set).await
+        })
     }
 
     /// Stores all of the connections, or none of them.
-    pub async fn set_many(
+    pub fn set_many(
         &self,
         connections: Batch<ProviderConnection>,
         ttl: Option<Ttl>,
-    ) -> Result<(), Error> {
-        let ids: Vec<_> = connections.iter().map(|one| one.fields().id).collect();
-        let values = connections.0.into_iter().map(|one| entry::encode(&one));
-        let values = values.collect();
-        let ttl = ttl.unwrap_or(self.default_ttl);
-        let (_write, auxiliary) = (self.write(&ids), self.auxiliary_keys(&ids, ttl));
-        let keys = self.keyspace.entries(&ids);
-        let set = async {
-            let redis = self.redis()?;
-            redis.set_many(&keys, values, ttl, &auxiliary).await
-        };
-        self.stats.measure(Operation::SetMany, set).await
+    ) -> LocalBoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let ids: Vec<_> = connections.iter().map(|one| one.fields().id).collect();
+            let values = connections.0.into_iter().map(|one| entry::encode(&one));
+            let values = values.collect();
+            let ttl = ttl.unwrap_or(self.default_ttl);
+            let (_write, auxiliary) = (self.write(&ids), self.auxiliary_keys(&ids, ttl));
+            let keys = self.keyspace.entries(&ids);
+            let set = async {
+                let redis = self.redis()?;
+                redis.set_many(&keys, values, ttl, &auxiliary).await
+            };
+            self.stats.measure(Operation::SetMany, set).await
+        })
     }
 
     /// Removes the connection. Returns true if it existed.
-    pub async fn delete(&self, id: Id) -> Result<bool, Error> {
-        let deleted = self
-            .stats
-            .measure(Operation::Delete, self.remove(&[id]))
-            .await;
-        Ok(deleted? > 0)
+    pub fn delete(&self, id: Id) -> LocalBoxFuture<'_, Result<bool, Error>> {
+        Box::pin(async move {
+            let deleted = self
+                .stats
+                .measure(Operation::Delete, self.remove(&[id]))
+                .await;
+            Ok(deleted? > 0)
+        })
     }
 
     /// Removes the connections. Returns how many of them existed.
-    pub async fn delete_many(&self, ids: &Batch<Id>) -> Result<u32, Error> {
-        let removed = self.remove(&ids.0);
-        self.stats.measure(Operation::DeleteMany, removed).await
+    pub fn delete_many<'a>(&'a self, ids: &'a Batch<Id>) -> LocalBoxFuture<'a, Result<u32, Error>> {
+        Box::pin(async move {
+            let removed = self.remove(&ids.0);
+            self.stats.measure(Operation::DeleteMany, removed).await
+        })
     }
 
     async fn remove(&self, ids: &[Id]) -> Result<u32, Error> {
@@ -284,43 +309,49 @@ impl Cache {
     }
 
     /// Measures one round trip to Redis.
-    pub async fn ping(&self) -> Result<Duration, Error> {
-        let ping = async {
-            let sent = monotonic_clock::now();
-            self.redis()?.ping().await?;
-            Ok(Duration::from_nanos(
-                monotonic_clock::now().saturating_sub(sent),
-            ))
-        };
-        self.stats.measure(Operation::Ping, ping).await
+    pub fn ping(&self) -> LocalBoxFuture<'_, Result<Duration, Error>> {
+        Box::pin(async move {
+            let ping = async {
+                let sent = monotonic_clock::now();
+                self.redis()?.ping().await?;
+                Ok(Duration::from_nanos(
+                    monotonic_clock::now().saturating_sub(sent),
+                ))
+            };
+            self.stats.measure(Operation::Ping, ping).await
+        })
     }
 
     /// Reads the entry and its lifetime from Redis at this moment, without the near cache or the
     /// origin. Nothing is counted: looking at the cache must not change it.
-    pub async fn inspect(&self, id: Id) -> Lookup<Entry> {
-        let found = self.raw(id, ReadOptions::NOW).await;
-        let stored = StoredValue::decode(id, found);
-        stored.lookup().map(Rc::unwrap_or_clone)
+    pub fn inspect(&self, id: Id) -> LocalBoxFuture<'_, Lookup<Entry>> {
+        Box::pin(async move {
+            let found = self.raw(id, ReadOptions::NOW).await;
+            let stored = StoredValue::decode(id, found);
+            stored.lookup().map(Rc::unwrap_or_clone)
+        })
     }
 
     /// Reads a page of the ids of cached connections.
-    pub async fn list_ids(&self, cursor: Cursor) -> Result<IdPage, Error> {
-        id_pages::read(self.redis()?, &self.keyspace, cursor).await
+    pub fn list_ids(&self, cursor: Cursor) -> LocalBoxFuture<'_, Result<IdPage, Error>> {
+        Box::pin(async move { id_pages::read(self.redis()?, &self.keyspace, cursor).await })
     }
 
     /// Reads the counts of each hour, the oldest first. The last hour is the present one.
-    pub async fn stats(&self, hours: Hours) -> Result<Vec<HourStats>, Error> {
-        let hours: Vec<_> = hours.up_to(Hour::of(now())).collect();
-        let keys = hours.iter().map(|hour| self.keyspace.stats(*hour));
-        let keys: Vec<_> = keys.collect();
-        let counted = self.redis()?.counted(&keys).await?;
-        let hours = hours.into_iter().zip(counted);
-        Ok(hours
-            .map(|(hour, counted)| HourStats {
-                hour,
-                counts: counted.counts,
-            })
-            .collect())
+    pub fn stats(&self, hours: Hours) -> LocalBoxFuture<'_, Result<Vec<HourStats>, Error>> {
+        Box::pin(async move {
+            let hours: Vec<_> = hours.up_to(Hour::of(now())).collect();
+            let keys = hours.iter().map(|hour| self.keyspace.stats(*hour));
+            let keys: Vec<_> = keys.collect();
+            let counted = self.redis()?.counted(&keys).await?;
+            let hours = hours.into_iter().zip(counted);
+            Ok(hours
+                .map(|(hour, counted)| HourStats {
+                    hour,
+                    counts: counted.counts,
+                })
+                .collect())
+        })
     }
 
     /// Reads all counts since counting began. They only grow.

@@ -113,7 +113,10 @@ mod tests {
         let config = CacheConfig::try_from(&with(&[])).expect("it is valid");
         let redis = config.redis;
         assert_eq!(redis.primary.as_str(), "redis://127.0.0.1:6379");
-        assert_eq!((redis.replica, redis.login, redis.database), (None, None, 0));
+        assert_eq!(
+            (redis.replica, redis.login, redis.database),
+            (None, None, 0)
+        );
         assert_eq!(redis.timeout, Duration::from_millis(250));
         assert_eq!(config.default_ttl.seconds(), 300);
         assert_eq!(config.key_prefix, "");
@@ -145,7 +148,10 @@ mod tests {
             (Variable::TtlJitter, "0"),
         ]);
         let config = config.expect("it is on");
-        assert_eq!((config.policy.negative_ttl, config.policy.refresh_ahead), (None, None));
+        assert_eq!(
+            (config.policy.negative_ttl, config.policy.refresh_ahead),
+            (None, None)
+        );
         assert_eq!(config.policy.stale_if_error.map(Ttl::seconds), Some(3_600));
         assert_eq!(config.policy.ttl_jitter, Share::thousandths(0));
         assert!(read(&[(Variable::OriginToken, "token")]).is_none());
@@ -222,9 +228,6 @@ mod tests {
             assert!(error.to_string().starts_with(&text), "{error}");
         }
         let error = CacheConfig::try_from(&with(&[(Variable::RedisUsername, "edge")]));
-        assert_eq!(
-            error.expect_err("no password").variable,
-            "redis_password"
-        );
+        assert_eq!(error.expect_err("no password").variable, "redis_password");
     }
 }

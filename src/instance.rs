@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use futures_util::future::LocalBoxFuture;
+
 use crate::cache::Cache;
 use crate::config::{CacheConfig, Variable, Variables};
 use crate::log::{self, checked};
@@ -18,17 +20,19 @@ pub struct Instance {
 
 impl Instance {
     /// Configures an instance by the variables of the host.
-    pub async fn configured(upstream: &Upstream) -> Self {
-        log::panics();
-        let mut variables = Variables::read().await;
-        if let Some(url) = upstream.default_url {
-            variables.set_default(Variable::OriginUrl, url);
-        }
-        let timer = Rc::<Timer>::default();
-        let config = checked(CacheConfig::try_from(&variables));
-        Self {
-            cache: Cache::new(config, upstream, &timer),
-            timer,
-        }
+    pub fn configured(upstream: &Upstream) -> LocalBoxFuture<'_, Self> {
+        Box::pin(async move {
+            log::panics();
+            let mut variables = Variables::read().await;
+            if let Some(url) = upstream.default_url {
+                variables.set_default(Variable::OriginUrl, url);
+            }
+            let timer = Rc::<Timer>::default();
+            let config = checked(CacheConfig::try_from(&variables));
+            Self {
+                cache: Cache::new(config, upstream, &timer),
+                timer,
+            }
+        })
     }
 }

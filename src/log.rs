@@ -65,10 +65,9 @@ impl Event {
         match self {
             Self::BreakerClosed => "info",
             Self::CorruptEntry | Self::CorruptAnswer | Self::TokenRefused => "warn",
-            Self::BreakerOpened
-            | Self::OriginFailed
-            | Self::BadConfiguration
-            | Self::Panicked => "error",
+            Self::BreakerOpened | Self::OriginFailed | Self::BadConfiguration | Self::Panicked => {
+                "error"
+            }
         }
     }
 }

@@ -5,10 +5,9 @@ mod cache_control;
 mod error;
 
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 
+use futures_util::future::LocalBoxFuture;
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme};
 use spin_sdk::wasip3::wit_future;
@@ -26,8 +25,8 @@ use crate::stats::{Counter, Stats};
 /// The largest answer that is read: 64 KiB, as much as `PUT` may store.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The future of a response.
-pub type Responding = Pin<Box<dyn Future<Output = Result<Response, ErrorCode>>>>;
+/// A response that will come.
+pub type Responding = LocalBoxFuture<'static, Result<Response, ErrorCode>>;
 
 /// How the cache reaches the origin. Each component chooses one.
 pub struct Upstream {

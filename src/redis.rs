@@ -114,7 +114,11 @@ impl Redis {
 
     /// GET: reads the value of a key. PTTL is sent with it for the lifetime. With another key it is
     /// MGET, which costs 1 to 3 % of the lookups per second; a second command cost 5 to 8 %.
-    pub(crate) async fn get(&self, key: &str, read: ReadOptions<'_>) -> Result<Option<RawValue>, Error> {
+    pub(crate) async fn get(
+        &self,
+        key: &str,
+        read: ReadOptions<'_>,
+    ) -> Result<Option<RawValue>, Error> {
         let mut get = match read.fresh {
             None => Command::new("GET").arg(key),
             Some(fresh) => Command::new("MGET").arg(key).arg(fresh),

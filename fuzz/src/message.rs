@@ -101,9 +101,7 @@ pub fn request(bytes: &[u8]) {
     };
     let (needs_write, id) = match &action {
         Action::Live | Action::Ready => return,
-        Action::Openapi | Action::Metrics | Action::Stats { .. } | Action::Lookup => {
-            (false, None)
-        }
+        Action::Openapi | Action::Metrics | Action::Stats { .. } | Action::Lookup => (false, None),
         Action::Get { id, view, .. } => (*view == View::Full, Some(id)),
         Action::Put { id, .. } | Action::Delete { id } => (true, Some(id)),
     };

@@ -14,7 +14,8 @@ pub(crate) struct OriginUrl {
 
 impl OriginUrl {
     /// The rule, after "must be".
-    pub(super) const RULE: &str = "http:// or https://, a host, and a path or query with {id} in it once";
+    pub(super) const RULE: &str =
+        "http:// or https://, a host, and a path or query with {id} in it once";
 
     /// Reads a URL. It has no user, because that would be a secret in an address, and no fragment,
     /// because that is not sent.
@@ -23,8 +24,10 @@ impl OriginUrl {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix("http://")?),
         };
-        let (authority, target) = rest.split_at(rest.find('/')?);
-        let (before, after) = target.split_once("{id}")?;
+        let (authority, target) = rest.split_at_checked(rest.find('/')?)?;
+        // Braces cannot be sent, so the first one must be that of the id.
+        let (before, rest) = target.split_once('{')?;
+        let after = rest.strip_prefix("id}")?;
         let is_sent = is_sendable(before) && is_sendable(after);
         (is_authority(authority) && is_sent).then(|| Self {
             https,

@@ -8,7 +8,10 @@ use crate::config::ConfigError;
 use crate::log;
 
 /// Returns what the token of a request grants.
-pub(super) fn grant(tokens: &Result<Tokens, ConfigError>, head: &impl Head) -> Result<Grant, Problem> {
+pub(super) fn grant(
+    tokens: &Result<Tokens, ConfigError>,
+    head: &impl Head,
+) -> Result<Grant, Problem> {
     let tokens = match tokens {
         Ok(tokens) if tokens.is_empty() => {
             let detail =

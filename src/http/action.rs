@@ -270,10 +270,7 @@ mod tests {
         let target = format!("/v1/provider-connections/{ID}?ttl=7");
         let put = |headers: &[(&str, &str)]| parse("PUT", &target, WRITE, headers);
         let json = ("content-type", "application/json; charset=utf-8");
-        assert!(matches!(
-            put(&[json]),
-            Ok(Action::Put { ttl: Some(_), .. })
-        ));
+        assert!(matches!(put(&[json]), Ok(Action::Put { ttl: Some(_), .. })));
         assert!(put(&[json, ("content-length", "65536")]).is_ok());
         assert_eq!(put(&[json, ("content-length", "65537")]), Err(413));
         for other in [

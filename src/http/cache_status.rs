@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cache::{Absence, FoundSummary, Forward, Lookup, Outcome};
+use crate::cache::{Absence, Forward, FoundSummary, Lookup, Outcome};
 use crate::origin;
 use crate::redis;
 

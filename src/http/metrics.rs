@@ -132,7 +132,9 @@ fn seconds(microseconds: u64) -> String {
 fn help(counter: Counter) -> &'static str {
     match counter {
         Counter::CorruptEntries => "Entries read that are no connection.",
-        Counter::Timeouts => "Commands to Redis, and attempts to connect, without an answer in time.",
+        Counter::Timeouts => {
+            "Commands to Redis, and attempts to connect, without an answer in time."
+        }
         Counter::BreakerOpenings => "How often a Redis that failed was left alone for a while.",
         Counter::CoalescedLookups => "Lookups answered with what another found at the same time.",
         Counter::Reconnections => "Connections to Redis that took the place of a lost one.",

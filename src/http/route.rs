@@ -86,23 +86,11 @@ pub const ROUTES: &[Route] = &[
     route("PUT", ONE, &["ttl"], Access::Write, Endpoint::Put),
     route("DELETE", ONE, &[], Access::Write, Endpoint::Delete),
     route("POST", "/lookup", &[], Access::Read, Endpoint::Lookup),
-    route(
-        "GET",
-        "/openapi.json",
-        &[],
-        Access::Read,
-        Endpoint::Openapi,
-    ),
+    route("GET", "/openapi.json", &[], Access::Read, Endpoint::Openapi),
     route("GET", "/metrics", &[], Access::Read, Endpoint::Metrics),
     route("GET", "/stats", &["hours"], Access::Read, Endpoint::Stats),
     route("GET", "/health/live", &[], Access::Anyone, Endpoint::Live),
-    route(
-        "GET",
-        "/health/ready",
-        &[],
-        Access::Anyone,
-        Endpoint::Ready,
-    ),
+    route("GET", "/health/ready", &[], Access::Anyone, Endpoint::Ready),
 ];
 
 /// The result of looking for a route.

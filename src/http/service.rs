@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use futures_util::future::LocalBoxFuture;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request as WasiRequest, Response};
 
 use super::access;
@@ -28,19 +29,24 @@ pub struct Service {
 
 impl Service {
     /// Configures the service by the variables of the host.
-    pub async fn configured(instance: Rc<Instance>, failed_lookup: FailedLookup) -> Self {
-        Self {
-            handlers: Handlers {
-                instance,
-                failed_lookup,
-            },
-            tokens: checked(Tokens::read().await),
-        }
+    pub fn configured(
+        instance: Rc<Instance>,
+        failed_lookup: FailedLookup,
+    ) -> LocalBoxFuture<'static, Self> {
+        Box::pin(async move {
+            Self {
+                handlers: Handlers {
+                    instance,
+                    failed_lookup,
+                },
+                tokens: checked(Tokens::read().await),
+            }
+        })
     }
 
     /// Answers a request.
-    pub async fn answer(&self, request: &Request) -> Answer {
-        finish(request, self.respond(request).await)
+    pub fn answer<'a>(&'a self, request: &'a Request) -> LocalBoxFuture<'a, Answer> {
+        Box::pin(async move { finish(request, self.respond(request).await) })
     }
 
     async fn respond(&self, request: &Request) -> Result<Answer, Problem> {

@@ -74,10 +74,7 @@ impl<K: Eq + Copy, T: Clone> Singleflight<K, T> {
         }
         let (leader, flight) = Flight::start();
         self.0.borrow_mut().push((key, Rc::clone(&flight)));
-        let listed = Listed {
-            all: self,
-            flight,
-        };
+        let listed = Listed { all: self, flight };
         let result = work.await;
         drop(listed);
         leader.complete(result.clone());

@@ -183,11 +183,7 @@ impl Guest for CacheExport {
             .collect::<Result<_, _>>()?;
         let connections = Batch::new("connections", connections)?;
         let ttl = parse_ttl(ttl_seconds)?;
-        Ok(instance()
-            .await
-            .cache
-            .set_many(connections, ttl)
-            .await?)
+        Ok(instance().await.cache.set_many(connections, ttl).await?)
     }
 
     async fn delete(id: String) -> Result<bool, wit::Error> {

@@ -162,16 +162,8 @@ mod tests {
             "/explorer/app.js",
             "/explorer/api/stats",
         ] {
-            assert_eq!(
-                status(&gate(""), "GET", target, ""),
-                404,
-                "{target}"
-            );
-            assert_eq!(
-                status(&gate(""), "GET", target, TOKEN),
-                404,
-                "{target}"
-            );
+            assert_eq!(status(&gate(""), "GET", target, ""), 404, "{target}");
+            assert_eq!(status(&gate(""), "GET", target, TOKEN), 404, "{target}");
         }
         let wrong = gate("short");
         assert_eq!(status(&wrong, "GET", "/explorer/api/stats", "short"), 403);

@@ -119,11 +119,13 @@ impl ReadThrough {
                     monotonic_clock::wait_for(nanoseconds(pause)).await;
                     pause = LONGEST_PAUSE.min(2 * pause);
                 }
-                Step::TakeLease(before) => match self.take_lease(id, owner, before, &stored).await {
-                    Ok(Some(lease)) => return Turn::Lead(lease),
-                    Ok(None) => {}
-                    Err(_) => return Turn::Bypass,
-                },
+                Step::TakeLease(before) => {
+                    match self.take_lease(id, owner, before, &stored).await {
+                        Ok(Some(lease)) => return Turn::Lead(lease),
+                        Ok(None) => {}
+                        Err(_) => return Turn::Bypass,
+                    }
+                }
             }
             stored = self.look(id).await;
         }

@@ -190,7 +190,10 @@ mod tests {
         let age = |seconds| Freshness::MaxAge(Duration::from_secs(seconds));
         assert_eq!(seconds(Freshness::Unsaid), Some(ttl(300)));
         assert_eq!(seconds(age(7)), Some(ttl(7)));
-        assert_eq!(seconds(age(u64::from(u32::MAX))), Some(ttl(MAX_TTL_SECONDS)));
+        assert_eq!(
+            seconds(age(u64::from(u32::MAX))),
+            Some(ttl(MAX_TTL_SECONDS))
+        );
         assert_eq!(seconds(Freshness::NoStore), None);
     }
 

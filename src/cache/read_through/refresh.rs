@@ -18,9 +18,7 @@ use crate::rt::task::spawn;
 fn time_until_due(remaining: Duration, default_ttl: Ttl, share: Share) -> Option<Duration> {
     let whole = default_ttl.duration();
     let due_at = whole - share.of(whole);
-    remaining
-        .checked_sub(due_at)
-        .filter(|left| !left.is_zero())
+    remaining.checked_sub(due_at).filter(|left| !left.is_zero())
 }
 
 impl ReadThrough {

@@ -2,7 +2,7 @@
 //! the same after a GET whose reply nobody reads, on a connection that all requests share.
 
 use provider_connection_cache::http::{answer::Answer, service};
-use provider_connection_cache::task;
+use provider_connection_cache::rt::task;
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
 
