@@ -141,7 +141,8 @@ start_redis() {
         redis_port=$((20000 + RANDOM % 12000))
         ! is_listening "$redis_port" || continue
         : >"$directory/redis.log"
-        redis_configuration "$redis_port" | "$executable" - &
+        # It says on stdout that it reads this; the rest goes to its log.
+        redis_configuration "$redis_port" | "$executable" - >/dev/null &
         redis=$!
         while is_alive "$redis"; do
             if grep -q 'eady to accept connections' "$directory/redis.log"; then
