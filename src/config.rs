@@ -19,7 +19,7 @@ pub(crate) use self::redis_config::{Login, RedisConfig};
 pub use self::variables::ConfigError;
 pub(crate) use self::variables::{Variable, Variables, read as read_variable};
 
-/// What the cache needs to know.
+/// The configuration of the cache.
 #[derive(Clone, Debug)]
 pub(crate) struct CacheConfig {
     pub(crate) redis: RedisConfig,
@@ -101,9 +101,8 @@ mod tests {
     fn with(values: &[(Variable, &str)]) -> Variables {
         let mut variables = Variables::default();
         let valid = [(Variable::RedisAddress, "redis://127.0.0.1:6379")];
-        // The first value of a variable stays.
-        for (variable, value) in values.iter().chain(&valid) {
-            variables.set_default(*variable, value);
+        for (variable, value) in valid.iter().chain(values) {
+            variables.set(*variable, value);
         }
         variables
     }

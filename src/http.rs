@@ -1,5 +1,5 @@
 //! The HTTP service. An [`action::Action`] is parsed from a request by the table [`route::ROUTES`], the
-//! caller's token checked. [`handlers`] carry it out, and return an [`answer::Answer`].
+//! caller's token checked. `handlers` carries it out, and returns an [`answer::Answer`].
 
 pub mod access;
 pub mod action;

@@ -44,7 +44,7 @@ impl Upstream {
     };
 }
 
-/// The origin, and what it takes to ask it.
+/// The origin, and how to ask it.
 pub(crate) struct Origin {
     config: OriginConfig,
     send: fn(Request) -> Responding,

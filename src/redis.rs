@@ -60,7 +60,7 @@ pub(crate) struct RawValue {
     pub(crate) fresh: bool,
 }
 
-/// What a read asks for, and of which server.
+/// The options of a read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadOptions<'a> {
     /// Whether to read the rest of the lifetime.
@@ -254,7 +254,7 @@ impl Redis {
         }
         let half = deadline.at_most(self.timeout / 2);
         let permit = half.race(self.memory.acquire(entries)).await;
-        Ok((Some(permit.ok_or(Error::Timeout)?), deadline.from_now()))
+        Ok((Some(permit.ok_or(Error::Timeout)?), deadline.restarted()))
     }
 
     /// Asks the replica first, if it may answer, for at most half of the time. If it cannot answer, asks

@@ -149,7 +149,7 @@ impl<T> Lookup<T> {
         matches!(self, Self::Forwarded(forward) if forward.collapsed)
     }
 
-    /// Returns true if the result may be older than a write that came before a caller who shares it.
+    /// Returns true if the result may be older than a write before the call that shares it.
     pub(super) fn is_too_old_to_share(&self) -> bool {
         matches!(self, Self::Forwarded(forward) if forward.collapsed && forward.overtaken)
     }
@@ -189,7 +189,7 @@ impl<T> Tallied for Lookup<T> {
 }
 
 /// A connection and the rest of its lifetime in the cache.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The connection.
     pub connection: ProviderConnection,

@@ -27,12 +27,13 @@ impl fmt::Display for Owner {
 /// A marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Marker {
-    /// The owner asks the origin. The verdict is that of the owner before, for those who waited for
-    /// it and did not look in time.
+    /// The owner asks the origin. The verdict is that of the owner before, for the instances that
+    /// waited for it and did not look in time.
     Lease(Owner, Option<Verdict>),
     /// There is no such connection.
     NotFound,
-    /// The owner's request ended without an entry. This concerns those who waited for it alone.
+    /// The owner's request ended without an entry. This concerns only the instances that
+    /// waited for it.
     Told(Owner, Verdict),
 }
 

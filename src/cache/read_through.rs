@@ -38,7 +38,7 @@ pub(super) struct ReadThrough {
     stats: Rc<Stats>,
 }
 
-/// What a [`ReadThrough`] is made of.
+/// The parts of a [`ReadThrough`].
 pub(super) struct Parts {
     pub(super) redis: Rc<Redis>,
     pub(super) keyspace: Keyspace,

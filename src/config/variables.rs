@@ -78,8 +78,12 @@ impl Variables {
     /// Sets a variable that is not set.
     pub(crate) fn set_default(&mut self, variable: Variable, value: &str) {
         if self.get(variable).is_empty() {
-            value.clone_into(&mut self.0[variable as usize]);
+            self.set(variable, value);
         }
+    }
+
+    pub(super) fn set(&mut self, variable: Variable, value: &str) {
+        value.clone_into(&mut self.0[variable as usize]);
     }
 
     pub(super) fn get(&self, variable: Variable) -> &str {

@@ -1,26 +1,21 @@
 //! JSON (RFC 8259), as far as entries and requests need it.
 //!
-//! Writing is `serde_json`. Reading is our own: it makes the lean component 12 KB smaller
-//! than `serde_json` does, a tenth of its size, because it does not keep what nothing here
-//! asks for, such as the value of a number. The tests hold it to `serde_json`'s verdict.
+//! `serde_json` writes. The reader is our own: it makes the lean component 12 KB smaller, because it
+//! leaves out what nothing here needs, such as the values of numbers. The tests hold it to `serde_json`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// How deep arrays and objects may be nested, as in `serde_json`: deeper ones could
-/// exhaust the stack.
+/// The limit of nesting, as in `serde_json`. Deeper values could exhaust the stack.
 const MAX_DEPTH: usize = 127;
 
 /// One JSON value. It borrows its text where it can.
 #[cfg_attr(test, derive(Debug, PartialEq))]
-pub enum Node<'a> {
+pub(crate) enum Node<'a> {
     /// `null`, or a field that is missing.
     Null,
-    /// A string.
     Text(Cow<'a, str>),
-    /// An object.
     Object(Object<'a>),
-    /// An array.
     Array(Vec<Node<'a>>),
     /// A number, `true` or `false`.
     Other,
@@ -38,17 +33,17 @@ impl Node<'_> {
 
 /// The fields of an object, in their order.
 #[cfg_attr(test, derive(Debug, PartialEq))]
-pub struct Object<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
 
 impl<'a> Object<'a> {
     /// Returns the value of a field. If a name repeats, the last value wins, as in Python.
-    pub fn get(&self, field: &str) -> &Node<'a> {
+    pub(crate) fn get(&self, field: &str) -> &Node<'a> {
         let found = self.0.iter().rev().find(|(name, _)| name == field);
         found.map_or(&Node::Null, |(_, node)| node)
     }
 
     /// Returns true if a name repeats in this object or in one inside it.
-    pub fn repeats_a_name(&self) -> bool {
+    pub(crate) fn repeats_a_name(&self) -> bool {
         let mut names = BTreeSet::new();
         self.0
             .iter()
@@ -56,7 +51,7 @@ impl<'a> Object<'a> {
     }
 
     /// Returns true if the object has no fields.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -68,7 +63,7 @@ pub fn encode(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 /// Reads one JSON value. Returns none if the bytes are anything else.
-pub fn decode(bytes: &[u8]) -> Option<Node<'_>> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Node<'_>> {
     let mut reader = Reader {
         rest: std::str::from_utf8(bytes).ok()?,
     };
@@ -117,7 +112,7 @@ impl<'a> Reader<'a> {
         Some(Node::Array(items))
     }
 
-    /// Reads what stands between `open` and `close`, with commas in between.
+    /// Reads items between `open` and `close`, separated by commas.
     fn list(
         &mut self,
         open: u8,
@@ -162,7 +157,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands for the character after a backslash.
+    /// Reads the character after a backslash.
     fn escaped(&mut self) -> Option<char> {
         let escape = self.peek()?;
         self.take(escape)?;

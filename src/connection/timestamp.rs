@@ -22,14 +22,14 @@ impl Timestamp {
     pub const MAX: Self = Self(253_402_300_799_999_999);
 
     /// Returns the instant so many microseconds after the epoch, if it is in range.
-    pub fn from_micros(micros: i64) -> Option<Self> {
+    pub(crate) fn from_micros(micros: i64) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0)
             .contains(&micros)
             .then_some(Self(micros))
     }
 
     /// Returns microseconds since the epoch.
-    pub fn micros(self) -> i64 {
+    pub(crate) fn micros(self) -> i64 {
         self.0
     }
 

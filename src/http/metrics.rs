@@ -9,7 +9,7 @@ use crate::redis::Counted;
 use crate::stats::{BOUNDS, Counter, Histogram, Operation};
 
 /// The media type of the text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const PREFIX: &str = "provider_connection_cache";
 

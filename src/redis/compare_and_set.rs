@@ -55,7 +55,7 @@ const DELETE: &str = "local there = 0 \
        then there = there + 1 end \
      end return there";
 
-/// What becomes of the stale copy when the value of an entry's key is replaced.
+/// The fate of the stale copy when the value of an entry's key is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StaleCopy {
     /// The new value is copied, and the copy lives this long, in whole seconds.

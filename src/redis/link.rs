@@ -23,7 +23,7 @@ use crate::stats::{Counter, Stats};
 /// connection that has fallen silent.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(5);
 
-/// A Redis server, and what it takes to connect to it.
+/// A Redis server, and how to connect to it.
 pub(super) struct Server {
     /// Its name in the log.
     pub(super) role: &'static str,

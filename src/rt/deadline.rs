@@ -20,7 +20,7 @@ const TICK: u64 = 20_000_000;
 /// One host timer for everything that an instance has in flight. A timer for each operation would
 /// be the most expensive part of a lookup, because setting one wakes a thread of the host.
 #[derive(Default)]
-pub struct Timer {
+pub(crate) struct Timer {
     alarms: RefCell<Vec<Alarm>>,
     /// How many alarms were set so far: the number of the next one.
     count: Cell<u64>,
@@ -36,7 +36,7 @@ struct Alarm {
 }
 
 /// A moment that an operation must not outlast.
-pub struct Deadline {
+pub(crate) struct Deadline {
     timer: Rc<Timer>,
     begun: u64,
     at: u64,
@@ -44,7 +44,7 @@ pub struct Deadline {
 
 impl Timer {
     /// Returns the deadline `timeout` from now.
-    pub fn deadline(self: &Rc<Self>, timeout: Duration) -> Deadline {
+    pub(crate) fn deadline(self: &Rc<Self>, timeout: Duration) -> Deadline {
         let now = monotonic_clock::now();
         Deadline {
             timer: Rc::clone(self),
@@ -84,17 +84,17 @@ impl Drop for StopsTimer {
 
 impl Deadline {
     /// Returns when the operation began, by the monotonic clock, in nanoseconds.
-    pub fn begun(&self) -> u64 {
+    pub(crate) fn begun(&self) -> u64 {
         self.begun
     }
 
     /// Returns true if less than half of the time is left.
-    pub fn is_half_over(&self) -> bool {
+    pub(crate) fn is_half_over(&self) -> bool {
         monotonic_clock::now() > self.begun + (self.at - self.begun) / 2
     }
 
     /// Returns this deadline or `timeout` from now, whichever comes first.
-    pub fn at_most(&self, timeout: Duration) -> Self {
+    pub(crate) fn at_most(&self, timeout: Duration) -> Self {
         let now = monotonic_clock::now();
         Self {
             timer: Rc::clone(&self.timer),
@@ -104,7 +104,7 @@ impl Deadline {
     }
 
     /// Returns the same deadline for an operation that begins only now.
-    pub fn from_now(self) -> Self {
+    pub(crate) fn restarted(self) -> Self {
         Self {
             begun: monotonic_clock::now(),
             ..self
@@ -112,7 +112,7 @@ impl Deadline {
     }
 
     /// Returns the result of `work`. If the deadline comes first, drops the work and returns none.
-    pub async fn race<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn race<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         let mut bell = None;
         poll_fn(|context| {

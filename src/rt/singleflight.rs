@@ -1,4 +1,4 @@
-//! Work that is done once for all who ask for it at the same time.
+//! Shared work: calls for the same key at the same time share one attempt.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -13,7 +13,7 @@ pub(crate) struct Flight<T> {
     over: Cell<bool>,
 }
 
-/// Makes the attempt. Dropping the leader, with a result or without one, wakes all who wait.
+/// Makes the attempt. Dropping the leader, with a result or without one, wakes all tasks that wait.
 pub(crate) struct Leader<T>(Rc<Flight<T>>);
 
 impl<T: Clone> Flight<T> {

@@ -2,7 +2,7 @@
 //! drops an entry, and draws the counts.
 //!
 //! It is a component of its own, which imports the cache: not a byte of it is in the path of a lookup.
-//! [`page`] is what a browser loads, [`api`] what the page asks, [`gate`] who may ask.
+//! A browser loads [`page`], the page calls [`api`], and [`gate`] checks the token.
 
 pub mod api;
 pub mod gate;

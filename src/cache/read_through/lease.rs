@@ -52,7 +52,7 @@ enum Step {
     TakeLease(Option<Verdict>),
 }
 
-/// Decides the next step of `owner`, who has `waited_for` another one or for none.
+/// Decides the next step of `owner`, which has `waited_for` another owner or for none.
 fn next_step(stored: &StoredValue, owner: Owner, waited_for: Option<Owner>) -> Step {
     let verdict = match &stored.content {
         Content::Entry(entry) => return Step::Found(Rc::clone(entry)),
