@@ -36,11 +36,11 @@ up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN
 scale-out: ## serve on two hosts, over a primary and a replica with TLS: deploy/README.md
 	@deploy/local/up.sh
 
-test: rust-consumer python-consumer middleware templates ## run every test, against a real Redis
+test: rust-consumer python-consumer middleware templates ## run every test, against a real Redis (SPIN=/path/to/spin: on Spin)
 	@scripts/test.sh
 
 soak: SECONDS ?= 120
-soak: build ## read and write for SECONDS=120 while Redis fails, with and without a near cache
+soak: build ## read and write for SECONDS=120 while Redis fails, with and without a near cache (SPIN=…)
 	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" SOAK_SECONDS=$(SECONDS) \
 		cargo test --profile host -p $(COMPONENT) --test it -- \
 		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis \
@@ -58,10 +58,10 @@ fuzz: SECONDS ?= 60
 fuzz: ## fuzz each target of fuzz/ for SECONDS=60
 	scripts/fuzz.sh $(SECONDS)
 
-bench: build ## compare with other servers, in 18 minutes: docs/benchmarks.md
+bench: rust-consumer python-consumer middleware ## compare with other servers, in 23 minutes: docs/benchmarks.md (SPIN=…)
 	scripts/bench.sh
 
-bench-smoke: build ## show that `make bench` works, in 2 minutes
+bench-smoke: rust-consumer python-consumer middleware ## show that `make bench` works, in 2 minutes
 	scripts/bench.sh --smoke
 
 # The components are there for WebAssembly only, the tests of the library for this machine only. So both

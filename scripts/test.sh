@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # `make test`: every test, with a real Redis, with schemathesis and in a real browser, and no secret
 # in what they print, those that pass included.
+#
+# With SPIN=/path/to/spin, the tests of the built components (tests/it) against that Spin, and a list of
+# those that need what only the embedded host has.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,6 +15,19 @@ CHROMIUM=$(scripts/debian.sh chromium "${CHROMIUM:-chromium}") || {
 }
 scripts/node.sh tests/explorer
 export REDIS_SERVER PYTHON CHROMIUM
-# Not xtask: it has no tests, and its "0 passed" would come last.
-cargo test --profile host --workspace --exclude xtask --lib --bins --tests -- --show-output 2>&1 |
-    scripts/no-secrets.sh
+
+if [ -z "${SPIN:-}" ]; then
+    # Not xtask: it has no tests, and its "0 passed" would come last.
+    cargo test --profile host --workspace --exclude xtask --lib --bins --tests -- --show-output 2>&1 |
+        scripts/no-secrets.sh
+    exit
+fi
+
+"$SPIN" --version
+log=${CARGO_TARGET_DIR:-target}/spin-tests.log
+status=0
+cargo test --profile host --package provider-connection-cache --test it -- --show-output 2>&1 |
+    scripts/no-secrets.sh | tee "$log" || status=$?
+echo "$(grep --count '^skipped on Spin: ' "$log") of these tests were skipped on Spin:"
+sed -n 's/^skipped on Spin: /    /p' "$log" | sort
+exit "$status"

@@ -10,6 +10,7 @@ mod keys;
 mod link;
 mod outage;
 
+use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(crate) use self::keys::Keyspace;
 use self::command::{Command, Reply, count, text};
 use self::link::{Link, Server};
 use crate::config::{Address, RedisConfig, Ttl};
+use crate::connection::entry::MAX_STORED;
 use crate::rt::deadline::{Deadline, Timer};
 use crate::rt::semaphore::{Permit, Semaphore};
 use crate::stats::Stats;
@@ -35,10 +37,24 @@ use crate::stats::Stats;
 const SET_MANY: &str = "for i = 1, #KEYS do \
      redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end";
 
-/// Returns the value of each key, and then the rest of the lifetime of each.
+/// Returns at most `ARGV[1]` bytes of the value of each key, and then the rest of the lifetime of each.
 const GET_MANY_WITH_LIFETIMES: &str = "local all = redis.call('MGET', unpack(KEYS)) \
-     for i = 1, #KEYS do all[#KEYS + i] = redis.call('PTTL', KEYS[i]) end \
+     for i = 1, #KEYS do \
+       if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end \
+       all[#KEYS + i] = redis.call('PTTL', KEYS[i]) \
+     end return all";
+
+/// Returns what GET of one key returns, or MGET of several, but at most `ARGV[1]` bytes of each value.
+const GET_CAPPED: &str = "if #KEYS == 1 then \
+       local value = redis.pcall('GET', KEYS[1]) \
+       return type(value) == 'string' and value:sub(1, ARGV[1]) or value \
+     end \
+     local all = redis.call('MGET', unpack(KEYS)) \
+     for i = 1, #KEYS do if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end end \
      return all";
+
+/// This many bytes show that a value is too large for an entry.
+const CAP: usize = MAX_STORED + 1;
 
 /// The batches of an instance may have this many entries in memory at a time: as many as two of the
 /// largest batches. Spin serves 16 requests in an instance. As many of the largest batches, of
@@ -87,6 +103,12 @@ pub(crate) struct Redis {
     timer: Rc<Timer>,
     timeout: Duration,
     memory: Semaphore,
+    /// Whether at most [`CAP`] bytes of a value are read.
+    ///
+    /// The host puts values into the memory of the instance, which traps if there is no room, and gets
+    /// none of it back. So an instance has room for one value of any size, but not for a second, larger
+    /// one. A script from the start would make every lookup pay for this rare case.
+    capped: Cell<bool>,
 }
 
 impl Redis {
@@ -109,6 +131,7 @@ impl Redis {
             timer,
             timeout: config.timeout,
             memory: Semaphore::new(ENTRIES_IN_MEMORY),
+            capped: Cell::new(false),
         }
     }
 
@@ -120,6 +143,7 @@ impl Redis {
         read: ReadOptions<'_>,
     ) -> Result<Option<RawValue>, Error> {
         let mut get = match read.fresh {
+            fresh if self.capped.get() => capped(GET_CAPPED, [key].into_iter().chain(fresh)),
             None => Command::new("GET").arg(key),
             Some(fresh) => Command::new("MGET").arg(key).arg(fresh),
         };
@@ -144,12 +168,13 @@ impl Redis {
             return Ok((Vec::new(), None));
         }
         let (permit, deadline) = self.admit(keys.len()).await?;
-        let (command, length) = if read.lifetime {
-            let command = Command::script(GET_MANY_WITH_LIFETIMES, keys);
-            (command, 2 * keys.len())
+        let length = if read.lifetime { 2 } else { 1 } * keys.len();
+        let command = if read.lifetime {
+            capped(GET_MANY_WITH_LIFETIMES, keys)
+        } else if self.capped.get() {
+            capped(GET_CAPPED, keys)
         } else {
-            let command = Command::new("MGET");
-            (command.args(keys.iter().map(String::as_str)), keys.len())
+            Command::new("MGET").args(keys.iter().map(String::as_str))
         };
         let mut values = self.read(command, read.replica, &deadline).await?;
         if values.len() != length {
@@ -257,9 +282,27 @@ impl Redis {
         Ok((Some(permit.ok_or(Error::Timeout)?), deadline.restarted()))
     }
 
+    /// Sends a command that reads values. See [`Redis::capped`] for the effect of a large one.
+    async fn read(
+        &self,
+        command: Command,
+        replica: bool,
+        deadline: &Deadline,
+    ) -> Result<Reply, Error> {
+        let reply = self.ask(command, replica, deadline).await?;
+        let is_large = |value: &RedisResult| match value {
+            RedisResult::Binary(value) => value.len() >= CAP,
+            _ => false,
+        };
+        if reply.iter().any(is_large) {
+            self.capped.set(true);
+        }
+        Ok(reply)
+    }
+
     /// Asks the replica first, if it may answer, for at most half of the time. If it cannot answer, asks
     /// the primary.
-    async fn read(
+    async fn ask(
         &self,
         command: Command,
         replica: bool,
@@ -268,12 +311,17 @@ impl Redis {
         if let Some(replica) = self.replica.as_ref().filter(|_| replica) {
             let half = deadline.at_most(self.timeout / 2);
             match replica.call(&command, &half).await {
-                Err(failure) if failure != Error::WrongType => {}
+                Err(error) if error != Error::WrongType => {}
                 answered => return answered,
             }
         }
         self.primary.call(&command, deadline).await
     }
+}
+
+/// Begins a script that returns at most [`CAP`] bytes of each value.
+fn capped(script: &'static str, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
+    Command::script(script, keys).integer(i64::try_from(CAP).unwrap_or(i64::MAX))
 }
 
 /// Sends the change of the auxiliary keys with a write.

@@ -9,5 +9,5 @@ pub(crate) mod random;
 pub(crate) mod semaphore;
 pub(crate) mod singleflight;
 pub(crate) mod stream;
-pub mod task;
+pub(crate) mod task;
 pub mod trace;

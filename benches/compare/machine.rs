@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::setup::{Setup, program};
+use crate::setup::{Host, Setup, program};
 use crate::support::in_repository;
 use crate::table::Table;
 
@@ -23,7 +23,10 @@ pub fn describe(setup: &Setup) -> Result<Table> {
         first_line(Command::new("uname").args(["-s", "-r", "-m"])),
     );
     add("rustc", first_line(Command::new("rustc").arg("--version")));
-    add("wasmtime", locked("wasmtime")?);
+    match &setup.host {
+        Host::Spin(spin) => add("Spin", first_line(Command::new(spin).arg("--version"))),
+        Host::Embedded(_) => add("wasmtime", locked("wasmtime")?),
+    }
     add("wrk", first_line(Command::new(&setup.wrk).arg("-v")));
     add(
         "Redis",

@@ -30,6 +30,7 @@ mod stampede;
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 mod table;
+mod waits;
 mod wrk;
 
 use std::fs;
@@ -55,6 +56,7 @@ async fn main() -> Result<()> {
     let results = compare(&setup, &redis, &mut peers)?;
     let wrong = peers.iter().filter(|peer| peer.wrong > 0.0);
     notes.extend(wrong.map(|peer| format!("Wrong answers of {}: {}.", peer.row.name, peer.wrong)));
+    let waits = waits::measure(&setup)?;
     let growth = growth::measure(&setup, &redis, &peers)?;
     let counting = counting::measure(&setup).await?;
     let read_through = read_through::measure(&setup).await?;
@@ -64,6 +66,7 @@ async fn main() -> Result<()> {
         machine: machine::describe(&setup)?,
         results,
         notes,
+        waits,
         costs,
         growth,
         counting,
@@ -74,7 +77,8 @@ async fn main() -> Result<()> {
     let markdown = report.to_markdown(&setup);
     println!("{markdown}");
     if !setup.smoke {
-        fs::write(in_repository("docs/benchmarks.md"), markdown)?;
+        fs::write(setup.host.file(), markdown)?;
+        fs::write(in_repository("docs/benchmarks.md"), report::document()?)?;
     }
     Ok(())
 }

@@ -1,21 +1,21 @@
 //! How each server is started.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use crate::setup::{Setup, program};
-use crate::support::in_repository;
 use crate::support::redis::Redis;
 use crate::support::service::READ_TOKEN;
+use crate::support::{Variables, in_repository};
 
 /// What serves.
 #[derive(Clone, Copy)]
 pub enum Program {
-    /// A component in the embedded host, with these options.
+    /// A component in the host, with these options.
     Component(&'static str, &'static [&'static [&'static str]]),
     /// nginx with Lua.
     Nginx,
@@ -82,15 +82,21 @@ pub fn component(
     let manifest = manifest.replace("\"dist/", &format!("\"{dist}/"));
     let file = setup.directory.join(format!("{name}.toml"));
     fs::write(&file, manifest)?;
-    let mut command = Command::new(&setup.host);
+    let mut command = setup.host.serve(&file, port, &setup.directory);
     command
-        .arg("--from")
-        .arg(file)
-        .args(["--listen", &format!("127.0.0.1:{port}")])
         .args(["--variable", &format!("redis_address={}", redis.address())])
         .args(["--variable", &format!("read_token={READ_TOKEN}")])
         .args(options.concat());
     Ok(command)
+}
+
+/// The application of a manifest, with these variables.
+pub fn application(setup: &Setup, manifest: &Path, port: u16, variables: &Variables) -> Command {
+    let mut command = setup.host.serve(manifest, port, &setup.directory);
+    for (name, value) in variables {
+        command.args(["--variable", &format!("{name}={value}")]);
+    }
+    command
 }
 
 fn nginx(setup: &Setup, redis: &Redis, port: u16, command: &mut Command) -> Result<()> {

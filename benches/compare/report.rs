@@ -1,5 +1,9 @@
 //! The document: every table, and what they mean.
 
+use std::fs;
+
+use anyhow::Result;
+
 use crate::costs::Costs;
 use crate::counting;
 use crate::entries::Kind;
@@ -12,9 +16,12 @@ use crate::results::{Figures, Results};
 use crate::setup::Setup;
 use crate::side_by_side;
 use crate::stampede::{self, Stampede};
+use crate::support::in_repository;
 use crate::table::{Table, number, optional, percent};
+use crate::waits::{self, Waits};
 
-/// Written by hand: what the figures say.
+/// Written by hand: how to read the tables, and what the figures say.
+const READING: &str = include_str!("reading.md");
 const FINDINGS: &str = include_str!("findings.md");
 
 /// Numbers of callers.
@@ -40,6 +47,8 @@ pub struct Report {
     pub results: Results,
     /// Why rows are missing, and what else is to be known of them.
     pub notes: Vec<String>,
+    /// How many answers wait.
+    pub waits: Vec<Waits>,
     /// What an instance costs.
     pub costs: Vec<Costs>,
     /// Sizes and batches.
@@ -54,10 +63,22 @@ pub struct Report {
     pub outages: Vec<Outage>,
 }
 
+/// The document: what was measured with each host, Spin first.
+pub fn document() -> Result<String> {
+    let read = |host: &str| {
+        fs::read_to_string(in_repository(&format!("benches/compare/figures/{host}.md")))
+    };
+    let (spin, embedded) = (read("spin")?, read("embedded")?);
+    Ok(format!(
+        "{READING}\n{spin}\n{embedded}\n## What remains, and whose it is\n\n{FINDINGS}"
+    ))
+}
+
 impl Report {
-    /// The document.
+    /// What was measured with this host.
     pub fn to_markdown(&self, setup: &Setup) -> String {
         let Self { machine, .. } = self;
+        let host = setup.host.name();
         let seconds = setup.time.as_secs_f64();
         let rounds = setup.rounds;
         let main = self.main_table();
@@ -68,94 +89,69 @@ impl Report {
             .collect();
         let (costs, sizes) = (self.costs_table(), self.sizes_table());
         let (batches, goals) = (self.batches_table(), self.goals_table());
-        let outages = self.outages_table();
+        let (waits, outages) = (self.waits_table(), self.outages_table());
         let counting = self.counting_table();
         let (reading, stampedes) = (self.reading_table(), self.stampede_table());
         let hits = side_by_side::of_hits(setup);
         let (hit_rounds, hit_seconds) = (hits.rounds, hits.time.as_secs_f64());
-        let stampede_rounds = stampede::rounds(setup);
         let callers = number(stampede::CALLERS as f64);
         let slow = stampede::SLOW.as_millis();
+        let stampede_rounds = stampede::rounds(setup);
         format!(
-            "# Benchmarks
+            "## {host}: figures
 
-Written by `make bench`; do not edit. {rounds} rounds of {seconds} s for each line, every server once
-in each round, after a short warm-up; medians. Everything runs on one machine and shares its
-cores: server, callers (`wrk`, one thread, connections kept alive) and Redis (one, without
-persistence, 1,000 entries of 900 bytes). So ratios count more than figures do. An answer with
-another status than expected would have ended the run (but for webdis: see below); for that, Redis may take 30 s. `BENCH_SECONDS=5 make bench` measures longer.
+{rounds} rounds of {seconds} s for each line of the first table.
 
 {machine}
-## Lookups
-
-- *hit*: the entry is there, 200. *miss*: it is not, 404.
-- *p50*, *p99*: as `wrk` has them, with its correction for requests that it had to send late.
-- *CPU*: user and system time of the server for each request, without Redis and `wrk`.
-- *of floor*: requests/s in relation to a component that asks nobody, in the same host with the
-  same options.
-- *reuse raised*: 1,000,000 requests for each instance, 64 at a time, 60 s idle, where Spin's
-  defaults are 128, 16 and 1 s.
-- The embedded host and webdis use both cores; nginx and Python have one worker. nginx and webdis hand
-  out the entry as it is, credentials included; all others answer the summary.
+### Lookups
 
 {main}{notes}
-## Goals
-
-Ratios of figures of this run, and one count.
+### Goals
 
 {goals}
-## An instance
+### Answers that wait
 
-*instantiate*: the median of many. *linear memory* and *resident memory* of an instance after one
-lookup; resident is what 100 live instances add to the process, divided by 100, connections to
-Redis included. *CPU per lookup*: over WIT, without HTTP, the host's part included.
+The share of answers that took more than 30 ms, by the number of callers.
+
+{waits}
+### An instance
 
 {costs}
-## Larger entries
-
-One caller, hits.
+### Larger entries
 
 {sizes}
-## Larger batches
-
-One caller, `POST /lookup`, hits. *of single*: time per id in relation to the p50 of `GET /{{id}}`.
+### Larger batches
 
 {batches}
-## Counting
+### Counting
 
-What each lookup costs that it is counted, and that the counts are added to Redis, up to once a second for
-each instance. Hits; both hosts are asked in turns, {hit_rounds} rounds of {hit_seconds} s; *of floor* is the same component with
-`stats` off, over the same Redis.
+{hit_rounds} rounds of {hit_seconds} s.
 
 {counting}
-## Reading through
+### Reading through
 
-The origin is that of `examples/origin`, on the same machine. Ratios are medians of those of each
-round: hits have {hit_rounds} of {hit_seconds} s, since what an origin costs them is less than noise.
-
-- *hit*: the entry is there, as some other application stored it; the component has noted for how
-  long it needs no refreshing. *of floor* is the same component without an origin, over the same Redis.
-- *miss*: every request asks for another connection, which Redis does not have and the origin has.
-  *of floor* is the origin itself, asked for the same connections.
+Hits: {hit_rounds} rounds of {hit_seconds} s.
 
 {reading}
-A stampede: {callers} callers, their connections open, ask for the same connection at the same
-moment. It is not in Redis, and the origin takes {slow} ms. The callers of the cache are divided
-between two hosts; *which has it by now* is the same once more, so what that many callers take
-anyway. Times are from that moment on; {stampede_rounds} rounds.
+A stampede of {callers} callers, while the origin takes {slow} ms; {stampede_rounds} rounds.
 
 {stampedes}
-## Outages
+### Outages
 
-Redis fails for 10 s under 50 lookups/s, each on a connection of its own and sent whether or not
-others still wait; `redis_timeout_ms` is 250. *recovery*: from its return to the first hit, asked every
-5 ms.
-
-{outages}
-## What remains, and whose it is
-
-{FINDINGS}"
+{outages}"
         )
+    }
+
+    fn waits_table(&self) -> Table {
+        let mut columns = vec!["answer".to_owned()];
+        columns.extend(waits::CALLERS.iter().map(|callers| number(*callers as f64)));
+        let mut table = Table::with(1, columns);
+        for Waits { name, counts } in &self.waits {
+            let mut row = vec![(*name).to_owned()];
+            row.extend(counts.iter().map(|count| percent(count.share())));
+            table.add(row);
+        }
+        table
     }
 
     fn main_table(&self) -> Table {

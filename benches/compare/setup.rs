@@ -1,6 +1,7 @@
 //! What `scripts/bench.sh` found, and how long to measure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -15,8 +16,8 @@ pub struct Setup {
     peers: PathBuf,
     /// For files of this run.
     pub directory: PathBuf,
-    /// The embedded host.
-    pub host: PathBuf,
+    /// What serves the components.
+    pub host: Host,
     /// The reference origin.
     pub origin: PathBuf,
     /// The load generator.
@@ -31,6 +32,50 @@ pub struct Setup {
     pub rounds: usize,
     /// Whether this run only shows that everything works.
     pub smoke: bool,
+}
+
+/// What serves the components, and where it is.
+#[derive(Clone)]
+pub enum Host {
+    /// The embedded host.
+    Embedded(PathBuf),
+    /// `spin`, which SPIN names.
+    Spin(PathBuf),
+}
+
+impl Host {
+    /// Its name, as a heading has it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Embedded(_) => "The embedded host",
+            Self::Spin(_) => "Spin",
+        }
+    }
+
+    /// The file of benches/compare that keeps what was measured with it.
+    pub fn file(&self) -> PathBuf {
+        let name = match self {
+            Self::Embedded(_) => "embedded",
+            Self::Spin(_) => "spin",
+        };
+        in_repository(&format!("benches/compare/figures/{name}.md"))
+    }
+
+    /// The command that serves an application on a port of this machine. Its variables follow.
+    pub fn serve(&self, manifest: &Path, port: u16, directory: &Path) -> Command {
+        let mut command = match self {
+            Self::Embedded(host) => Command::new(host),
+            Self::Spin(spin) => {
+                let mut command = Command::new(spin);
+                command.args(["up", "--quiet", "--log-dir", ""]);
+                command.arg("--state-dir").arg(directory);
+                command
+            }
+        };
+        command.arg("--from").arg(manifest);
+        command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        command
+    }
 }
 
 impl Setup {
@@ -67,7 +112,10 @@ impl Setup {
         Ok(Self {
             peers,
             directory,
-            host: built.join("provider-connection-cache-host"),
+            host: match program("SPIN") {
+                Some(spin) => Host::Spin(spin),
+                None => Host::Embedded(built.join("provider-connection-cache-host")),
+            },
             origin: built.join("provider-connection-origin"),
             wrk: program("WRK").unwrap_or_else(|| "wrk".into()),
             redis_benchmark: benchmark.into(),

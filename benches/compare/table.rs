@@ -11,13 +11,23 @@ pub struct Table {
 impl Table {
     /// A table with these columns, of which the first so many are text.
     pub fn new<const N: usize>(texts: usize, columns: [&str; N]) -> Self {
-        let rows = vec![columns.map(str::to_owned).to_vec()];
+        Self::with(texts, columns.map(str::to_owned).to_vec())
+    }
+
+    /// The same, of columns that are counted only as it runs.
+    pub fn with(texts: usize, columns: Vec<String>) -> Self {
+        let rows = vec![columns];
         Self { texts, rows }
     }
 
     /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.to_vec());
+        self.add(cells.to_vec());
+    }
+
+    /// The same, of as many cells as there are columns.
+    pub fn add(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
     }
 }
 

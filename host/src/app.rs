@@ -1,6 +1,15 @@
 //! An application: its components, and the routes that lead to them.
 
-use std::{collections::BTreeMap, env, fmt::Display, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    env,
+    fmt::Display,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use wasmtime::{
@@ -47,6 +56,7 @@ pub struct App {
     components: Vec<Arc<AppComponent>>,
     routes: Routes,
     log: LogSink,
+    writes: Arc<AtomicU64>,
 }
 
 impl App {
@@ -113,6 +123,7 @@ impl App {
             components: components.into_iter().map(Arc::new).collect(),
             routes: Routes::new(routes, |warning| log.line(warning)),
             log,
+            writes: Arc::default(),
         })
     }
 
@@ -148,6 +159,15 @@ impl App {
         let mut components = self.components.iter();
         let component = components.find(|component| component.id() == component_id)?;
         Some(component.instances_created())
+    }
+
+    /// How many writes there were so far to the connections of those who called it over HTTP.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Relaxed)
+    }
+
+    pub(crate) fn writes_counter(&self) -> &Arc<AtomicU64> {
+        &self.writes
     }
 
     /// The most memory that any instance of any component had so far, in bytes.

@@ -10,6 +10,7 @@ mod bindings;
 mod capabilities;
 mod component;
 mod compose;
+mod counted;
 mod dependency;
 mod limits;
 mod log;

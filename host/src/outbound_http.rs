@@ -10,20 +10,23 @@ use std::{
 };
 
 use http::{Request, Response, Uri, header::HOST};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
+use hyper::body::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use tokio::time::timeout;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi::TrappableError;
+use wasmtime_wasi_http::p3::{RequestOptions, WasiHttpHooks, bindings::http::types::ErrorCode};
 
 use crate::allowed_hosts::AllowedHosts;
 
-type Pool = Client<HttpsConnector<HttpConnector>, WasiBody>;
-type Sent = (Response<WasiBody>, Transmission);
-type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Body = UnsyncBoxBody<Bytes, ErrorCode>;
+type Pool = Client<HttpsConnector<HttpConnector>, Body>;
+type Sent = (Response<Body>, Transmission);
+type Transmission = Box<dyn Future<Output = Result<(), ErrorCode>> + Send>;
 
 /// Spin's, for what the options do not say.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -47,38 +50,38 @@ impl OutboundHttp {
 impl WasiHttpHooks for OutboundHttp {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        request: Request<Body>,
         options: Option<RequestOptions>,
         _: Transmission,
-    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
+    ) -> Box<dyn Future<Output = Result<Sent, TrappableError<ErrorCode>>> + Send> {
         let allowed = self.allows(request.uri());
         Box::new(async move {
             if !allowed {
-                return Err(Error::HttpRequestDenied);
+                return Err(ErrorCode::HttpRequestDenied.into());
             }
-            send(request, options).await
+            Ok(send(request, options).await?)
         })
     }
 }
 
 async fn send(
-    mut request: Request<WasiBody>,
+    mut request: Request<Body>,
     options: Option<RequestOptions>,
-) -> Result<Sent, Error> {
+) -> Result<Sent, ErrorCode> {
     // The client writes its own, from the address.
     request.headers_mut().remove(HOST);
     let first_byte = options.and_then(|options| options.first_byte_timeout);
     let sent = timeout(first_byte.unwrap_or(TIMEOUT), pool()?.request(request)).await;
-    let response = sent.map_err(|_| Error::ConnectionReadTimeout)?;
+    let response = sent.map_err(|_| ErrorCode::ConnectionReadTimeout)?;
     let response = response.map_err(|error| cause(&error))?;
     let done: Transmission = Box::new(async { Ok(()) });
     Ok((
-        response.map(|body| body.map_err(Error::Hyper).boxed_unsync()),
+        response.map(|body| body.map_err(interrupted).boxed_unsync()),
         done,
     ))
 }
 
-fn pool() -> Result<&'static Pool, Error> {
+fn pool() -> Result<&'static Pool, ErrorCode> {
     static POOL: OnceLock<Option<Pool>> = OnceLock::new();
     let new = || {
         let https = HttpsConnectorBuilder::new().with_native_roots().ok()?;
@@ -86,14 +89,19 @@ fn pool() -> Result<&'static Pool, Error> {
         Some(Client::builder(TokioExecutor::new()).build(connector))
     };
     let pool = POOL.get_or_init(new).as_ref();
-    pool.ok_or(Error::ConfigurationError)
+    pool.ok_or(ErrorCode::ConfigurationError)
 }
 
 /// What a component is told of a request that failed.
-fn cause(error: &legacy::Error) -> Error {
+fn cause(error: &legacy::Error) -> ErrorCode {
     if error.is_connect() {
-        Error::ConnectionRefused
+        ErrorCode::ConnectionRefused
     } else {
-        Error::HttpProtocolError
+        ErrorCode::HttpProtocolError
     }
+}
+
+/// What a component is told of an answer whose body broke off.
+fn interrupted(_: hyper::Error) -> ErrorCode {
+    ErrorCode::HttpProtocolError
 }

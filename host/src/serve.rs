@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc
 
 use anyhow::{Context as _, Result};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Full};
+use http_body_util::{BodyExt as _, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Bytes, Incoming},
     service::service_fn,
@@ -14,16 +14,23 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use tokio::net::TcpListener;
-use wasmtime_wasi_http::{Error, WasiBody, handler::ProxyHandler, p3::bindings::ServicePre};
+use wasmtime_wasi_http::{
+    handler::{ErrorCode, ProxyHandler},
+    p3::bindings::{ServicePre, http::types},
+};
 
 use crate::{
     app::App,
     component::AppComponent,
+    counted::Counted,
     request::{add_headers, complete_uri, strip_headers},
     route::{RouteMatch, WELL_KNOWN_PREFIX},
     state::HostState,
     workers::{InstanceReuse, Workers},
 };
+
+/// Of an answer.
+type Body = UnsyncBoxBody<Bytes, wasmtime::Error>;
 
 /// Serves `app` on `listener` until the future is dropped or accepting a connection fails.
 ///
@@ -58,6 +65,7 @@ where
         let server = Arc::clone(&server);
         tokio::spawn(async move {
             let log = server.app.log().clone();
+            let stream = Counted::new(stream, server.app.writes_counter());
             let service = service_fn(move |request| Arc::clone(&server).answer(request, client));
             let served = Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
@@ -97,7 +105,7 @@ impl Server {
         self: Arc<Self>,
         mut request: Request<Incoming>,
         client: SocketAddr,
-    ) -> Result<Response<WasiBody>> {
+    ) -> Result<Response<Body>> {
         strip_headers(&mut request);
         let path = request.uri().path();
         if let Some(well_known) = path.strip_prefix(WELL_KNOWN_PREFIX) {
@@ -123,9 +131,9 @@ impl Server {
         mut request: Request<Incoming>,
         matched: &RouteMatch<'_>,
         client: SocketAddr,
-    ) -> Result<Response<WasiBody>> {
+    ) -> Result<Response<Body>> {
         add_headers(&mut request, matched.route, &matched.path_info, client)?;
-        let request = request.map(|body| body.map_err(Error::from).boxed_unsync());
+        let request = request.map(|body| body.map_err(unreadable).boxed_unsync());
         let handler = self.handlers.get(matched.component);
         let handler =
             handler.with_context(|| format!("unknown component {:?}", matched.component))?;
@@ -133,15 +141,20 @@ impl Server {
     }
 }
 
-fn status(status: StatusCode) -> Response<WasiBody> {
+fn status(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(body(Empty::new()));
     *response.status_mut() = status;
     response
 }
 
-fn body<B>(body: B) -> WasiBody
+fn body<B>(body: B) -> Body
 where
     B: http_body_util::BodyExt<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    body.map_err(Error::from).boxed_unsync()
+    body.map_err(|never| match never {}).boxed_unsync()
+}
+
+/// What a component is told of a request whose body broke off.
+fn unreadable(_: hyper::Error) -> ErrorCode {
+    types::ErrorCode::HttpProtocolError.into()
 }

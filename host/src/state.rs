@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{
+    WasiHttpCtx,
+    p3::{WasiHttpCtxView, WasiHttpView},
+};
 
 use crate::{
     bindings::spin,

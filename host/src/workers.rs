@@ -10,11 +10,11 @@ use std::{
 use tokio::time::{Sleep, sleep};
 use wasmtime::{Store, StoreContextMut, component::GuestTaskId};
 use wasmtime_wasi_http::{
-    WasiHttpView as _,
     handler::{
-        HandlerState, Instance, Proxy, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+        HandlerState, Instance, Proxy, ShouldAccept, ViewFn, WorkerExpiration, WorkerState,
+        WorkerStatus,
     },
-    p3::bindings::ServicePre,
+    p3::{WasiHttpView as _, bindings::ServicePre},
 };
 
 use crate::{component::AppComponent, log::LogSink, state::HostState};
@@ -66,7 +66,7 @@ impl HandlerState for Workers {
         Ok(Instance {
             store,
             proxy: Proxy::P3(service),
-            view: HostState::http,
+            view: ViewFn::P3(HostState::http),
             expiration: Expiration {
                 idle_timeout: reuse.idle_instance_timeout,
                 request_timeout: reuse.request_timeout.unwrap_or(Duration::MAX),
@@ -116,7 +116,7 @@ pub(crate) struct Worker {
 
 impl WorkerState for Worker {
     type StoreData = HostState;
-    type RequestData = ();
+    type RequestId = ();
 
     fn should_accept_request(&self, concurrent_count: usize, total_count: usize) -> ShouldAccept {
         if total_count >= self.reuse.max_instance_reuse_count {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
-use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request as WasiRequest, Response};
+use spin_sdk::wasip3::http::types::{ErrorCode, Request as WasiRequest, Response};
 
 use super::access;
 use super::action::Action;
@@ -16,7 +16,6 @@ use super::tokens::Tokens;
 use crate::config::ConfigError;
 use crate::instance::Instance;
 use crate::log::checked;
-use crate::rt::task;
 use crate::rt::trace;
 
 pub use super::handlers::FailedLookup;
@@ -61,11 +60,10 @@ pub async fn handle(
     request: WasiRequest,
     service: impl Future<Output = Rc<Service>>,
 ) -> Result<Response, ErrorCode> {
-    let spawned = task::spawned();
     let request = Request::new(request);
     let answered = async { service.await.answer(&request).await };
     let answer = trace::within(Some(request.caller()), answered).await;
-    send(answer, spawned).await
+    send(answer).await
 }
 
 /// Turns the result of a request into its answer.
@@ -79,16 +77,8 @@ pub fn finish(request: &Request, result: Result<Answer, Problem>) -> Answer {
 }
 
 /// Hands an answer to the host, in one packet.
-///
-/// `spawned` is what [`task::spawned`] returned when the request came.
-pub async fn send(answer: Answer, spawned: u64) -> Result<Response, ErrorCode> {
-    let headers: Vec<_> = answer
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into_owned().into_bytes()))
-        .collect();
-    let headers = Fields::from_list(&headers)
-        .map_err(|_| ErrorCode::InternalError(Some("a header is malformed".to_owned())))?;
-    let yields = if task::spawned() == spawned { 1 } else { 2 };
-    prompt_response::send_yielding(yields, answer.status, headers, answer.body).await
+pub async fn send(answer: Answer) -> Result<Response, ErrorCode> {
+    let headers = answer.headers.into_iter();
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.into_owned().into_bytes()));
+    single_packet_response::respond(answer.status, headers.collect(), answer.body).await
 }

@@ -3,8 +3,8 @@ of another type. Prints them as JSON, for tests/it/deploy; or what is wrong, and
 
     check.py DIRECTORY [CRDS]
 
-CRDS is a directory with the definitions (CRD) of SpinKube and KEDA; without it their kinds are checked by
-custom.yaml, which has of them what is used here."""
+CRDS is a directory with KEDA's definitions (CRD); without it KEDA's kinds are checked by custom.yaml, which has of them
+what is used here. What Spin is told to do is checked by spin-up.yaml and runtime-config.yaml, likewise."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ import kubernetes_validate
 import referencing
 import yaml
 
-# The oldest that has all that is used: `trafficDistribution` of services.
+# The oldest that has all that is used: `trafficDistribution` of services. (`sleep` before the end came with 1.30.)
 KUBERNETES = "1.33"
 HERE = Path(__file__).parent
 
@@ -71,11 +71,29 @@ def kubernetes_registry():
     return referencing.Resource.from_contents(definitions) @ referencing.Registry()
 
 
+def told_to_spin(deployment):
+    """What each Spin of a deployment is told, by the names of the options; one without a value is True."""
+    for container in deployment["spec"]["template"]["spec"]["containers"]:
+        if "/spinframework/spin:" not in container["image"]:
+            continue
+        command, *arguments = container["args"]
+        if command != "up":
+            raise ValueError(f"spin {command}: it is not spin up")
+        options = {}
+        for argument in arguments:
+            name, equals, value = argument.removeprefix("--").partition("=")
+            if name in options or not argument.startswith("--"):
+                raise ValueError(f"spin up: {argument}: it is no option, or it is there twice")
+            options[name] = value if equals else True
+        yield options
+
+
 def main(directory, crds=None):
     directory = Path(directory)
     found = list(documents(directory))
     schemas = custom_schemas(crds)
     registry = kubernetes_registry()
+    spin_up = yaml.safe_load((HERE / "spin-up.yaml").read_text())
 
     def check(what, document, schema):
         validator = jsonschema.Draft202012Validator(schema, registry=registry)
@@ -95,6 +113,9 @@ def main(directory, crds=None):
             problems.append(f"{what}: {error.json_path}: {error.message}")
         except kubernetes_validate.SchemaNotFoundError as error:
             problems.append(f"{what}: {error.message}")
+        if document["kind"] == "Deployment":
+            for options in told_to_spin(document):
+                check(f"{what}: spin up", options, spin_up)
     runtime_config = tomllib.loads((directory / "runtime-config.toml").read_text())
     check("runtime-config.toml", runtime_config, yaml.safe_load((HERE / "runtime-config.yaml").read_text()))
     if problems:

@@ -52,13 +52,13 @@ async fn each_component_has_routes_variables_addresses_and_instances_of_its_own(
     assert_eq!(one.status, 404);
     assert!(!one.header("cache-status").contains("unavailable"));
     assert_eq!(call(&path(&id(1)), WRITE_TOKEN).await.status, 401);
-    assert_eq!(service.instances_of("one"), 1);
-    assert_eq!(service.instances_of("two"), 0);
+    service.assert_instances_of("one", 1);
+    service.assert_instances_of("two", 0);
 
     assert_eq!(service.look_up("{}").await.status, 401);
     assert_eq!(call("/health/ready", READ_TOKEN).await.status, 503);
-    assert_eq!(service.instances_of("one"), 1);
-    assert_eq!(service.instances_of("two"), 1);
-    assert_eq!(service.instances_created(), 2);
+    service.assert_instances_of("one", 1);
+    service.assert_instances_of("two", 1);
+    service.assert_instances(2);
     assert_nothing_trapped(&service.log());
 }

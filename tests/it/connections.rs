@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use provider_connection_cache_host::InstanceReuse;
 use tokio::time::sleep;
 
 use crate::support::assert_nothing_trapped;
@@ -13,17 +12,14 @@ use crate::support::cache::{Cache, Error, LookupResult};
 use crate::support::client::Call;
 use crate::support::connection::{connection, entry, id};
 use crate::support::redis::Redis;
-use crate::support::service::{READ_TOKEN, Service, path};
+use crate::support::service::{LASTING, READ_TOKEN, Service, path};
 
 const HIT: &str = "provider-connection-cache; hit";
 
-/// Instances that stay for the whole test.
-const LASTING: InstanceReuse = InstanceReuse {
-    max_instance_reuse_count: usize::MAX,
-    max_instance_concurrent_reuse_count: 16,
-    idle_instance_timeout: Duration::from_secs(600),
-    request_timeout: None,
-};
+/// How many instances were made, or could be for 16 requests at a time or 1,000 in turn.
+fn instances(service: &Service) -> u64 {
+    service.instances_created().unwrap_or(16) as u64
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_opens_one_connection_for_all_of_its_requests() {
@@ -40,12 +36,12 @@ async fn an_instance_opens_one_connection_for_all_of_its_requests() {
     }
     // Asking costs a connection of the test's own.
     let opened = redis.info("total_connections_received") - before - 1;
-    let instances = service.instances_created() as u64;
     assert!(
-        (1..=instances).contains(&opened),
-        "{opened} connections, {instances} instances"
+        (1..=instances(&service)).contains(&opened),
+        "{opened} connections, {} instances",
+        instances(&service)
     );
-    assert!(instances < 100, "{instances} instances for 1,000 requests");
+    assert!(opened < 100, "{opened} connections for 1,000 requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,10 +56,10 @@ async fn requests_that_meet_a_cold_instance_together_share_its_connection() {
         assert_eq!(answer.status, 200);
     }
     let opened = redis.info("total_connections_received") - before - 1;
-    let instances = service.instances_created() as u64;
     assert!(
-        (1..=instances).contains(&opened),
-        "{opened} connections, {instances} instances"
+        (1..=instances(&service)).contains(&opened),
+        "{opened} connections, {} instances",
+        instances(&service)
     );
 }
 
@@ -164,7 +160,7 @@ async fn a_connection_that_redis_closed_for_being_idle_is_replaced_without_a_cal
         assert_eq!((answer.status, answer.header("cache-status")), (200, HIT));
         clients(&redis, 0).await;
     }
-    assert_eq!(service.instances_created(), 1);
+    service.assert_instances(1);
     assert_nothing_trapped(&service.log());
 }
 

@@ -107,7 +107,7 @@ fn each_component_comes_with_the_list_of_its_crates() {
             assert!(used.contains(part["bom-ref"].as_str().unwrap()), "{part}");
             let license = part["licenses"][0]["expression"].as_str().unwrap();
             license.parse::<wasm_metadata::Licenses>().unwrap();
-            let ours = [env!("CARGO_PKG_NAME"), CACHE, "prompt-response"]
+            let ours = [env!("CARGO_PKG_NAME"), CACHE, "single-packet-response"]
                 .contains(&part["name"].as_str().unwrap());
             assert_ne!(part["purl"].is_string(), ours, "{part}");
         }

@@ -78,7 +78,7 @@ async fn its_token_opens_it_and_nothing_else_and_no_other_token_does() {
     }
     assert!(service.log().contains("token_refused"), "{}", service.log());
     assert_eq!(ask(&service, "GET", &of(1)).await.json()["found"], "hit");
-    assert_eq!(service.instances_of("explorer"), 1);
+    service.assert_instances_of("explorer", 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

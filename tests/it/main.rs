@@ -30,6 +30,7 @@ mod near_cache;
 mod observability;
 mod outage;
 mod package;
+mod packets;
 mod properties;
 mod read_through;
 mod replica;

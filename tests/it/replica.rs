@@ -162,7 +162,7 @@ async fn a_write_through_an_instance_is_never_followed_by_an_older_answer() {
     replica.go_on();
     let answer = early.await.expect("it is answered");
     assert_eq!(answer.status, 200);
-    assert_eq!(service.instances_created(), 1);
+    service.assert_instances(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use provider_connection_cache::http::service::{self, finish};
 use provider_connection_cache::http::stats_json;
 use provider_connection_cache::log;
 use provider_connection_cache::rt::once::once;
-use provider_connection_cache::rt::{task, trace};
+use provider_connection_cache::rt::trace;
 use provider_connection_cache::stats::{Counts, Hour, HourStats};
 use serde::Serialize;
 use spin_sdk::wasip3::exports::http::handler::Guest;
@@ -70,10 +70,9 @@ struct Explorer;
 
 impl Guest for Explorer {
     async fn handle(request: WasiRequest) -> Result<Response, ErrorCode> {
-        let spawned = task::spawned();
         let request = Request::new(request);
         let result = trace::within(Some(request.caller()), respond(&request)).await;
-        service::send(protected(finish(&request, result)), spawned).await
+        service::send(protected(finish(&request, result))).await
     }
 }
 

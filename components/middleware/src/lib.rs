@@ -22,7 +22,7 @@ use provider_connection_cache::http::service::{self, FailedLookup, Service};
 use provider_connection_cache::instance::Instance;
 use provider_connection_cache::origin::Upstream;
 use provider_connection_cache::rt::once::once;
-use provider_connection_cache::rt::{task, trace};
+use provider_connection_cache::rt::trace;
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{ErrorCode, Method, Request, Response};
 
@@ -92,7 +92,6 @@ fn written(path: &str) -> Option<Id> {
 /// While Redis fails, no write is passed on. The old entry would go on answering, and a finished write
 /// cannot be undone.
 async fn write(id: Id, request: Request) -> Result<Response, ErrorCode> {
-    let spawned = task::spawned();
     let headers = Headers::of(&request);
     let written = async {
         let cache = &instance().await.cache;
@@ -117,6 +116,6 @@ async fn write(id: Id, request: Request) -> Result<Response, ErrorCode> {
     };
     match trace::within(Some(headers), written).await {
         Ok(response) => response,
-        Err(problem) => service::send(Answer::from(problem), spawned).await,
+        Err(problem) => service::send(Answer::from(problem)).await,
     }
 }

@@ -24,7 +24,7 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Application {
         eprintln!("asked for {:?} {path}", request.get_method());
         let Some(id) = path.strip_prefix("/v1/provider-connections/") else {
             let headers = vec![("content-type".to_owned(), b"text/plain".to_vec())];
-            return prompt_response::send(200, headers, Some(b"the application\n".to_vec())).await;
+            return single_packet_response::respond(200, headers, Some(b"the application\n".to_vec())).await;
         };
         match (request.get_method(), find(id)) {
             (Method::Get, _) if !is_the_cache(&request).await => status(401).await,
@@ -34,7 +34,7 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Application {
                     monotonic_clock::wait_for(3_600_000_000_000).await;
                 }
                 let headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
-                prompt_response::send(200, headers, Some(connection(id).into())).await
+                single_packet_response::respond(200, headers, Some(connection(id).into())).await
             }
             (Method::Post | Method::Put | Method::Delete, Some(_)) => status(204).await,
             _ => status(405).await,
@@ -43,7 +43,7 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Application {
 }
 
 async fn status(code: u16) -> Result<Response, ErrorCode> {
-    prompt_response::send(code, Vec::new(), None).await
+    single_packet_response::respond(code, Vec::new(), None).await
 }
 
 /// Whether the token of the cache is shown.

@@ -45,7 +45,7 @@ async fn send(status: u16, media_type: &str, body: &impl Serialize) -> Result<Re
     if status == 405 {
         headers.push(("allow".to_owned(), b"GET".to_vec()));
     }
-    prompt_response::send(status, headers, Some(body)).await
+    single_packet_response::respond(status, headers, Some(body)).await
 }
 
 /// What is answered of a connection.

@@ -1,4 +1,4 @@
-//! That Kubernetes, SpinKube and KEDA would take the files.
+//! That Kubernetes, KEDA and Spin would take the files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,23 +23,53 @@ fn with_mistake(number: usize, file: &str, right: &str, wrong: &str) -> PathBuf 
 }
 
 #[test]
-fn what_kubernetes_would_refuse_is_found() {
+fn what_would_be_refused_is_found() {
     // In which file, what stands there, a mistake in its place, and what is said of it.
     let mistakes = [
         (
-            "spinapp.yaml",
-            "enableAutoscaling:",
-            "enableAutoScaling:",
-            "'enableAutoScaling' was unexpected",
+            "deployment.yaml",
+            "terminationGracePeriodSeconds:",
+            "terminationGracePeriod:",
+            "'terminationGracePeriod' was unexpected",
         ),
         (
-            "spinapp.yaml",
+            "deployment.yaml",
+            "sleep: { seconds: 30 }",
+            "sleep: { seconds: 30s }",
+            "'30s' is not of type",
+        ),
+        (
+            "deployment.yaml",
+            "--max-instance-reuse-count=",
+            "--instance-reuse-count=",
+            "spin up: $: Additional properties are not allowed ('instance-reuse-count' was unexpected",
+        ),
+        (
+            "deployment.yaml",
+            "--max-instance-memory=268435456",
+            "--max-instance-memory=256Mi",
+            "'256Mi' does not match",
+        ),
+        (
+            "deployment.yaml",
+            "--listen=0.0.0.0:8080",
+            "--listen=127.0.0.1:8080",
+            "'127.0.0.1:8080' does not match",
+        ),
+        (
+            "deployment.yaml",
+            "            - --runtime-config-file=/etc/spin/config/runtime-config.toml\n",
+            "",
+            "'runtime-config-file' is a required property",
+        ),
+        (
+            "deployment.yaml",
             "failureThreshold: 360",
             "failureThreshold: ever",
             "'ever' is not of type",
         ),
         (
-            "spinapp.yaml",
+            "deployment.yaml",
             "secretKeyRef: { name",
             "secretKeyRef: { nam",
             "'nam' was unexpected",

@@ -1,10 +1,13 @@
 //! What `deploy/` says: that it is valid, that its parts fit together, and that Valkey, configured like that, serves
 //! the component.
 
+mod drain;
 mod files;
 mod names;
+mod spin;
 mod valkey;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -63,4 +66,68 @@ fn the_only<'a>(documents: &'a [Value], kind: &str) -> &'a Value {
         panic!("there is not one {kind}");
     };
     only
+}
+
+/// What every object of the application is called, and its pods are labelled.
+const APPLICATION: &str = "provider-connection-cache";
+
+fn named<'a>(documents: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let of_kind = of_kind(documents, kind);
+    let named = of_kind
+        .into_iter()
+        .find(|document| document["metadata"]["name"] == name);
+    named.unwrap_or_else(|| panic!("there is no {kind} {name}"))
+}
+
+/// The pods of the application.
+fn pod(documents: &[Value]) -> &Value {
+    &named(documents, "Deployment", APPLICATION)["spec"]["template"]
+}
+
+/// The container that a pod has, and no other.
+fn container(pod: &Value) -> &Value {
+    let containers = pod["spec"]["containers"].as_array().unwrap();
+    assert_eq!(containers.len(), 1);
+    &containers[0]
+}
+
+/// The value of an option that Spin is given.
+fn option<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
+    let mut arguments = container["args"].as_array().unwrap().iter();
+    let prefix = format!("--{name}=");
+    arguments.find_map(|argument| argument.as_str().unwrap().strip_prefix(&prefix))
+}
+
+/// The variables that the environment of a container sets, by their names in spin.toml.
+fn variables(container: &Value) -> BTreeMap<String, &Value> {
+    let environment = container["env"].as_array().unwrap().iter();
+    let variables = environment.filter_map(|entry| {
+        let name = entry["name"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("SPIN_VARIABLE_")?;
+        // The name in spin.toml is in small letters; one that is not in capitals here sets nothing.
+        assert_eq!(name, name.to_uppercase());
+        Some((name.to_lowercase(), entry))
+    });
+    variables.collect()
+}
+
+/// A variable of spin.toml.
+struct Declared {
+    default: String,
+    is_secret: bool,
+}
+
+fn declared() -> BTreeMap<String, Declared> {
+    let manifest = read(in_repository("spin.toml"));
+    let section = manifest.split("[variables]\n").nth(1).unwrap();
+    let lines = section.lines().take_while(|line| !line.is_empty());
+    let declared = lines.map(|line| {
+        let (name, of_it) = line.split_once(" = ").unwrap();
+        let default = of_it.split('"').nth(1).unwrap().to_owned();
+        let is_secret = of_it.contains("secret = true");
+        (name.to_owned(), Declared { default, is_secret })
+    });
+    declared.collect()
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use super::{deployed, directory, empty_directory, read, run, said, the_only};
+use super::{container, deployed, directory, empty_directory, pod, read, run, said, variables};
 use crate::support::client::{Answer, Call};
 use crate::support::connection::{entry, id};
-use crate::support::redis::{Server, client_program, free_port};
+use crate::support::process::Process;
+use crate::support::redis::{client_program, free_port, start_server};
 use crate::support::service::{Service, path};
 use crate::support::{Variables, in_repository};
 
@@ -65,9 +66,9 @@ impl Valkey {
         }
     }
 
-    fn start(&self, role: &str) -> Server {
+    fn start(&self, role: &str) -> Process {
         let configuration = self.directory.join(format!("conf/{role}.conf"));
-        Server::start(&[configuration])
+        start_server(&[configuration])
     }
 
     /// What a probe says.
@@ -103,8 +104,8 @@ impl Valkey {
     /// The variables of the application as they are deployed, but for where the servers are.
     fn variables(&self) -> Variables {
         let documents = deployed();
-        let variables = &the_only(&documents, "SpinApp")["spec"]["variables"];
-        let variables = variables.as_array().unwrap().iter().map(|variable| {
+        let variables = variables(container(pod(&documents)));
+        let variables = variables.into_iter().map(|(name, variable)| {
             let value = match variable["value"].as_str() {
                 Some(value) => value
                     .replace(
@@ -121,7 +122,7 @@ impl Valkey {
                         .unwrap(),
                 ),
             };
-            (variable["name"].as_str().unwrap().to_owned(), value)
+            (name, value)
         });
         let patient = ("redis_timeout_ms".to_owned(), "30000".to_owned());
         variables.chain([patient]).collect()

@@ -301,13 +301,6 @@ async fn no_request_is_hidden_in_the_body_of_another() {
         ),
         format!(
             "{}0\r\n\r\n{hidden}",
-            head(&format!(
-                "content-length: {}\r\ntransfer-encoding: chunked\r\n",
-                hidden.len() + 5
-            ))
-        ),
-        format!(
-            "{}0\r\n\r\n{hidden}",
             head("transfer-encoding: xchunked\r\ncontent-length: 5\r\n")
         ),
     ] {
@@ -320,6 +313,31 @@ async fn no_request_is_hidden_in_the_body_of_another() {
             answers += 1;
         }
         assert!(answers <= 1, "{answers} answers to one request");
+    }
+    let deleted = target.commands().iter().any(|words| words[0] == "DEL");
+    assert!(!deleted, "the hidden request was carried out");
+    target.survived().await;
+}
+
+/// With both `Content-Length` and `Transfer-Encoding` the hyper of Spin 4.1 goes by the latter, so what a
+/// proxy that goes by the former takes for a body is a request: docs/security.md says what it must refuse.
+/// It is a request like any other, and has the rights that it shows by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_behind_a_chunked_body_has_no_rights_but_its_own() {
+    let target = Target::new().await;
+    let _put = target.commands();
+    let hidden = request("DELETE", &path(&id(1)), "");
+    let both = format!(
+        "{}content-type: application/json\r\ncontent-length: {}\r\ntransfer-encoding: chunked\r\n",
+        bearer(WRITE_TOKEN),
+        hidden.len() + 5
+    );
+    let outer = request("POST", &format!("{BASE}/lookup"), &both);
+    let mut raw = Raw::connect(target.service.address()).await;
+    raw.send(format!("{outer}0\r\n\r\n{hidden}")).await;
+    assert_eq!(raw.answer().await.map(|answer| answer.status), Some(400));
+    if let Some(second) = raw.answer().await {
+        assert_eq!(second.status, 401, "{}", second.text);
     }
     let deleted = target.commands().iter().any(|words| words[0] == "DEL");
     assert!(!deleted, "the hidden request was carried out");

@@ -138,7 +138,7 @@ async fn who_reads_after_a_write_through_the_same_instance_does_not_wait_for_an_
     let alias = stored_alias(&redis, &service.key(&id(1)));
     assert_eq!(alias.as_deref(), Some("Changed"));
     assert!(!reading.is_finished(), "the first was to wait");
-    assert_eq!(service.instances_created(), 1);
+    service.assert_instances(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,5 +157,5 @@ async fn who_reads_after_a_write_elsewhere_does_not_share_an_older_answer() {
     assert_eq!(origin.requests(), 2, "the second asked for itself");
     // Whoever began before it may be told what was so then.
     assert_eq!(reading.await.unwrap().status, 200);
-    assert_eq!(service.instances_created(), 1);
+    service.assert_instances(1);
 }

@@ -61,7 +61,7 @@ async fn call_all(hosts: &[Arc<Service>], callers: usize) -> Vec<Answer> {
     answers
 }
 
-fn instances(hosts: &[Arc<Service>]) -> usize {
+fn instances(hosts: &[Arc<Service>]) -> Option<usize> {
     hosts.iter().map(|host| host.instances_created()).sum()
 }
 
@@ -81,7 +81,9 @@ async fn two_hundred_callers_over_many_instances_and_two_hosts_make_one_request(
     let answers = call_all(&hosts, 100).await;
     assert_eq!(with_status(&answers, 200), 200);
     assert_eq!(origin.requests(), 1);
-    assert!(instances(&hosts) >= 20, "{} instances", instances(&hosts));
+    if let Some(instances) = instances(&hosts) {
+        assert!(instances >= 20, "{instances} instances");
+    }
     let mut collapsed = 0;
     for answer in &answers {
         assert_eq!(answer.json()["id"], id(1));

@@ -106,7 +106,7 @@ fn until_noticed(world: &World, mut sabotage: impl FnMut()) {
 }
 
 fn any_key(redis: &Redis, rng: &mut Rng) -> Option<String> {
-    rng.choice(redis.keys("*"))
+    rng.choice(redis.keys_of_connections())
 }
 
 fn sleep_up_to(millis: u64, rng: &mut Rng) {

@@ -1,5 +1,6 @@
 //! What the tests share: servers that end with the test, ways to call the components, data.
 
+pub mod answers;
 pub mod cache;
 pub mod client;
 pub mod connection;
@@ -7,10 +8,12 @@ pub mod faults;
 pub mod fixtures;
 pub mod monitor;
 pub mod origin;
+pub mod process;
 pub mod raw;
 pub mod redis;
 pub mod secrets;
 pub mod service;
+pub mod spin;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -71,22 +71,53 @@ impl Raw {
         status.parse().expect("a number")
     }
 
+    /// The status of the next answer, of which all but the content is looked at; none if the connection
+    /// ends before it is whole. What answers `HEAD` has no content.
+    pub async fn whole_answer(&mut self, to_head: bool) -> Option<u16> {
+        let Head { status, length, .. } = head(&mut self.reader).await?;
+        let mut content = vec![0; if to_head { 0 } else { length }];
+        let read = timeout(STUCK, self.reader.read_exact(&mut content)).await;
+        read.expect("the other side answers or closes").ok()?;
+        Some(status)
+    }
+
     /// Whether nothing more comes.
     pub async fn ends(&mut self) -> bool {
         byte(&mut self.reader).await.is_none()
     }
 }
 
-async fn answer(reader: &mut OwnedReadHalf) -> Option<RawAnswer> {
+/// The head of an answer.
+struct Head {
+    bytes: Vec<u8>,
+    status: u16,
+    /// That of the content, in bytes.
+    length: usize,
+}
+
+async fn head(reader: &mut OwnedReadHalf) -> Option<Head> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         bytes.push(byte(reader).await?);
     }
-    let head = String::from_utf8_lossy(&bytes).to_lowercase();
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    let mut lines = head.lines();
+    let text = String::from_utf8_lossy(&bytes).to_lowercase();
+    let status = text.split(' ').nth(1)?.parse().ok()?;
+    let mut lines = text.lines();
     let length = lines.find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.map_or(0, |length| length.trim().parse().expect("a number"));
+    let length = length.map_or(0, |length| length.trim().parse().expect("a number"));
+    Some(Head {
+        bytes,
+        status,
+        length,
+    })
+}
+
+async fn answer(reader: &mut OwnedReadHalf) -> Option<RawAnswer> {
+    let Head {
+        mut bytes,
+        status,
+        length,
+    } = head(reader).await?;
     for _ in 0..length {
         bytes.push(byte(reader).await?);
     }

@@ -2,10 +2,8 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
@@ -13,58 +11,18 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, Commands, Connection, FromRedisValue, ToRedisArgs};
 
-/// Kills Redis when the tests are over, however they end: then the pipe to this shell closes.
-const KEEPER: &str = r#""$@" >/dev/null 2>&1 & echo $!; cat >/dev/null; kill -KILL $! 2>/dev/null"#;
+use super::process::Process;
 
 static SHARED: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]));
 
-/// A Redis server's process. It ends when this is dropped.
-pub struct Server {
-    keeper: Child,
-    process_id: u32,
-}
-
-impl Server {
-    /// Starts it with these arguments.
-    pub fn start(arguments: &[impl AsRef<OsStr>]) -> Self {
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
-            .arg(server_program())
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let mut line = String::new();
-        let stdout = keeper.stdout.take().expect("it is piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("the shell says the process id");
-        let process_id = line.trim().parse().expect("a process id");
-        Self { keeper, process_id }
-    }
-
-    /// Sends a signal, such as `STOP`.
-    pub fn signal(&self, signal: &str) {
-        let process = self.process_id.to_string();
-        let sent = Command::new("kill")
-            .args(["-s", signal, &process])
-            .status()
-            .expect("kill");
-        assert!(sent.success(), "cannot send {signal} to Redis");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
-    }
+/// Starts the process of a Redis server with these arguments.
+pub fn start_server(arguments: &[impl AsRef<OsStr>]) -> Process {
+    Process::start(server_program(), arguments, None)
 }
 
 /// A Redis server. It ends when this is dropped.
 pub struct Redis {
-    server: Server,
+    server: Process,
     port: u16,
     password: Option<String>,
 }
@@ -113,8 +71,8 @@ impl Redis {
         ];
         all.extend(["--save", "", "--appendonly", "no"]);
         all.extend(arguments);
-        let server = Server::start(&all);
-        let process_id = server.process_id;
+        let server = start_server(&all);
+        let process_id = server.id();
         let server = Self {
             server,
             port,
@@ -289,8 +247,7 @@ impl Redis {
             );
             sleep(Duration::from_millis(5));
         }
-        drop(self.server.keeper.stdin.take());
-        self.server.keeper.wait().expect("the keeper ends");
+        self.server.end();
     }
 
     /// Stops the server's process in its tracks: connections stay, answers do not come.

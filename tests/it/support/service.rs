@@ -1,9 +1,11 @@
-//! The HTTP service: the application of `spin.toml`, served by the embedded host.
+//! The HTTP service: the application of `spin.toml`, served by the embedded host, or by Spin where
+//! SPIN names one.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::panicking;
+use std::time::Duration;
 
 use provider_connection_cache_host::{App, InstanceReuse, LogSink, serve};
 use tokio::net::TcpListener;
@@ -12,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::client::{Answer, Call, Client};
 use super::connection::entry;
 use super::redis::{Redis, unique_prefix};
+use super::spin::{self, Spin};
 use super::{Variables, in_repository, options, secrets, spin_component, variables};
 
 pub use super::secrets::{READ_TOKEN, WRITE_TOKEN};
@@ -19,12 +22,31 @@ pub use super::secrets::{READ_TOKEN, WRITE_TOKEN};
 /// What every path is under.
 pub const BASE: &str = provider_connection_cache::http::route::BASE;
 
+/// Instances that outlast any test, however slow the machine is.
+pub const LASTING: InstanceReuse = InstanceReuse {
+    max_instance_reuse_count: usize::MAX,
+    max_instance_concurrent_reuse_count: 16,
+    idle_instance_timeout: Duration::from_secs(3_600),
+    request_timeout: None,
+};
+
 /// A service on a port of its own. It ends when this is dropped.
 pub struct Service {
+    host: Host,
+    prefix: String,
+}
+
+/// What serves.
+enum Host {
+    Embedded(Embedded),
+    Spin(Spin),
+}
+
+/// The embedded host, in a task.
+struct Embedded {
     app: Arc<App>,
     address: SocketAddr,
     log: LogSink,
-    prefix: String,
     task: JoinHandle<()>,
 }
 
@@ -77,44 +99,48 @@ impl Service {
         variables: Variables,
         reuse: InstanceReuse,
     ) -> Self {
-        let log = LogSink::memory();
-        let app = App::load(manifest, options(variables.clone(), &log));
-        let app = app.expect("the application loads");
-        Self::serve(app, &variables, log, reuse).await
+        let host = match spin::program() {
+            Some(program) => Host::Spin(Spin::up(&program, manifest, &variables, reuse)),
+            None => {
+                let log = LogSink::memory();
+                let app = App::load(manifest, options(variables.clone(), &log));
+                let app = app.expect("the application loads");
+                Host::Embedded(Embedded::serve(app, log, reuse).await)
+            }
+        };
+        Self::on(host, &variables)
     }
 
     /// The component without its manifest: what it may open is said here.
     pub async fn start_allowing(wasm: &Path, allowed: Vec<String>, variables: Variables) -> Self {
-        let log = LogSink::memory();
-        let app = App::from_component(wasm, allowed, options(variables.clone(), &log));
-        let app = app.expect("the component loads");
-        Self::serve(app, &variables, log, InstanceReuse::default()).await
+        let host = match spin::program() {
+            Some(program) => Host::Spin(Spin::up_allowing(&program, wasm, &allowed, &variables)),
+            None => {
+                let log = LogSink::memory();
+                let app = App::from_component(wasm, allowed, options(variables.clone(), &log));
+                let app = app.expect("the component loads");
+                Host::Embedded(Embedded::serve(app, log, InstanceReuse::default()).await)
+            }
+        };
+        Self::on(host, &variables)
     }
 
-    async fn serve(app: App, variables: &Variables, log: LogSink, reuse: InstanceReuse) -> Self {
-        let app = Arc::new(app);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("its address");
-        let serving = serve(Arc::clone(&app), listener, reuse);
-        let task = tokio::spawn(async move { serving.await.expect("the service runs") });
+    fn on(host: Host, variables: &Variables) -> Self {
         let prefix = variables.get("key_prefix").cloned().unwrap_or_default();
-        Self {
-            app,
-            address,
-            log,
-            prefix,
-            task,
-        }
+        Self { host, prefix }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match &self.host {
+            Host::Embedded(embedded) => embedded.address,
+            Host::Spin(spin) => spin.address,
+        }
     }
 
     /// A connection to it.
     pub async fn connect(&self) -> Client {
-        Client::connect(self.address).await.searching()
+        Client::connect(self.address()).await.searching()
     }
 
     /// Sends one request on a connection of its own.
@@ -152,23 +178,52 @@ impl Service {
 
     /// What the component and the host logged so far.
     pub fn log(&self) -> String {
-        self.log.contents()
+        match &self.host {
+            Host::Embedded(embedded) => embedded.log.contents(),
+            Host::Spin(spin) => spin.log(),
+        }
     }
 
     /// The most memory that any instance had so far, in bytes.
     pub fn peak_memory(&self) -> usize {
-        self.app.peak_memory()
+        self.app().peak_memory()
     }
 
-    /// How many instances were made so far.
-    pub fn instances_created(&self) -> usize {
-        self.app.instances_created()
+    /// How many instances were made so far; none on Spin, which does not tell.
+    pub fn instances_created(&self) -> Option<usize> {
+        match &self.host {
+            Host::Embedded(embedded) => Some(embedded.app.instances_created()),
+            Host::Spin(_) => None,
+        }
     }
 
-    /// How many instances of one of its components were made so far.
-    pub fn instances_of(&self, component_id: &str) -> usize {
-        let instances = self.app.instances_of(component_id);
-        instances.expect("there is such a component")
+    /// How many writes to its callers' connections there were so far.
+    pub fn writes(&self) -> u64 {
+        self.app().writes()
+    }
+
+    /// Fails unless so many instances were made. Spin does not tell.
+    pub fn assert_instances(&self, count: usize) {
+        if let Some(instances) = self.instances_created() {
+            assert_eq!(instances, count);
+        }
+    }
+
+    /// Fails unless so many instances of one of its components were made. Spin does not tell.
+    pub fn assert_instances_of(&self, component_id: &str, count: usize) {
+        if let Host::Embedded(embedded) = &self.host {
+            let instances = embedded.app.instances_of(component_id);
+            assert_eq!(instances.expect("there is such a component"), count);
+        }
+    }
+
+    /// What only the embedded host tells: a test that asks for it is skipped on Spin, by
+    /// [`spin::is_skipped`].
+    fn app(&self) -> &App {
+        match &self.host {
+            Host::Embedded(embedded) => &embedded.app,
+            Host::Spin(_) => panic!("Spin does not tell: skip the test"),
+        }
     }
 
     /// What stands before its keys.
@@ -193,9 +248,30 @@ impl Service {
     }
 }
 
-impl Drop for Service {
+impl Embedded {
+    async fn serve(app: App, log: LogSink, reuse: InstanceReuse) -> Self {
+        let app = Arc::new(app);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let serving = serve(Arc::clone(&app), listener, reuse);
+        let task = tokio::spawn(async move { serving.await.expect("the service runs") });
+        Self {
+            app,
+            address,
+            log,
+            task,
+        }
+    }
+}
+
+impl Drop for Embedded {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
         if !panicking() {
             secrets::assert_none("the log", &self.log());
         }

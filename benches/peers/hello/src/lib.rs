@@ -2,7 +2,6 @@
 //! the same after a GET whose reply nobody reads, on a connection that all requests share.
 
 use provider_connection_cache::http::{answer::Answer, service};
-use provider_connection_cache::rt::task;
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
 
@@ -18,7 +17,7 @@ impl Guest for Hello {
         wait(&request).await?;
         let body = SUMMARY.trim_end().as_bytes().to_vec();
         let answer = Answer::new(200).body("application/json", body);
-        service::send(answer, task::spawned()).await
+        service::send(answer).await
     }
 }
 
