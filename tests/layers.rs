@@ -1,6 +1,6 @@
 //! The layers of the library: no module knows one above it.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
