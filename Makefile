@@ -14,6 +14,9 @@ $(foreach name,$(SETTINGS),$(if $(filter command,$(origin $(name))),\
 export $(SETTINGS)
 
 COMPONENT := provider-connection-cache
+# The library, and the components over it.
+COMPONENTS := $(addprefix -p ,$(COMPONENT) $(COMPONENT)-component $(COMPONENT)-service \
+	$(COMPONENT)-middleware provider-connection-explorer)
 HOST := provider-connection-cache-host
 TARGET := wasm32-unknown-unknown
 
@@ -61,17 +64,15 @@ bench: rust-consumer python-consumer middleware ## compare with other servers, i
 bench-smoke: rust-consumer python-consumer middleware ## show that `make bench` works, in 2 minutes
 	scripts/bench.sh --smoke
 
-# The component is checked for both targets: some of it is there for WebAssembly only. Its
-# documentation is built for WebAssembly, where all of it is there.
+# The components are there for WebAssembly only, the tests of the library for this machine only. So both
+# targets are checked.
 check: export RUSTDOCFLAGS := -D warnings
 check: tools ## check format, lints, documentation, dependencies and their licences, scripts and workflows
 	@scripts/tools.sh check
 	cargo fmt --all --check
 	cargo clippy --profile host --workspace --all-targets -- -D warnings
-	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) -- -D warnings
-	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) --no-default-features --features component -- -D warnings
-	cargo clippy --profile host -p $(COMPONENT) --target $(TARGET) --no-default-features --features middleware -- -D warnings
-	cargo doc --profile host --no-deps --document-private-items -p $(COMPONENT) --target $(TARGET)
+	cargo clippy --profile host $(COMPONENTS) --target $(TARGET) -- -D warnings
+	cargo doc --profile host --no-deps --document-private-items $(COMPONENTS) --target $(TARGET)
 	cargo doc --profile host --no-deps --document-private-items -p $(HOST) -p $(COMPONENT)-fuzz -p provider-connection-origin -p xtask
 	cargo clippy --profile host -p $(COMPONENT)-fuzz --features libfuzzer -- -D warnings
 	"$$(scripts/tools.sh machete)" .

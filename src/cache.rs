@@ -1,195 +1,231 @@
-//! The operations of the cache, over Redis. Reads fail open, writes tell the truth.
+//! The operations of the cache, over Redis and the origin. Reads fail open, writes tell the truth.
 
-mod held;
-mod history;
-mod ids;
-mod keys;
+mod id_pages;
 mod lookup;
 mod marker;
-mod near;
+mod near_cache;
 mod read_through;
-mod report;
-mod written;
+mod recent_writes;
+mod stats_flush;
+mod stored_value;
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
 use spin_sdk::wasip3::clocks::monotonic_clock;
 
-pub use self::history::{Hour, HourStats, Hours};
-pub use self::ids::{Cursor, Page};
+pub use self::id_pages::{Cursor, IdPage};
 pub use self::lookup::{Absence, Entry, Forward, Lookup, Outcome};
 
-use self::held::Held;
-use self::keys::Names;
-use self::near::NearCache;
+use self::near_cache::{NearCache, ReadStart};
 use self::read_through::ReadThrough;
-use self::written::Written;
-use crate::clock::now;
+use self::recent_writes::RecentWrites;
+use self::stored_value::StoredValue;
 use crate::config::{CacheConfig, ConfigError, Ttl};
-use crate::connection::{Id, Invalid, ProviderConnection, Summary};
-use crate::deadline::Timer;
-use crate::entry;
-use crate::flight::Flights;
-use crate::redis::{Companions, Counted, Failure, Read, Redis, Stored};
-use crate::stats::{Event, Operation, Stats};
+use crate::connection::{Id, InvalidField, ProviderConnection, Summary, entry};
+use crate::origin::{Origin, Upstream};
+use crate::redis::{AuxiliaryKeys, Counted, Error, Keyspace, RawValue, ReadOptions, Redis};
+use crate::rt::clock::now;
+use crate::rt::deadline::Timer;
+use crate::rt::singleflight::Singleflight;
+use crate::stats::{Counter, Hour, HourStats, Hours, Operation, Stats};
 
-/// A summary, and where it comes from.
-pub struct Summarized {
-    /// The summary, as of now.
+/// A summary as of now.
+pub struct FoundSummary {
+    /// The summary.
     pub summary: Summary,
-    /// Whether it comes from the near cache, not from Redis.
-    pub near: bool,
+    /// Whether it comes from the near cache, and not from Redis.
+    pub(crate) near: bool,
 }
 
-/// At most 1,000 things to read or write at once.
+impl FoundSummary {
+    fn read(connection: ProviderConnection) -> Self {
+        Self {
+            summary: connection.summarize(now()),
+            near: false,
+        }
+    }
+}
+
+/// At most 1,000 items to read or write at once.
 pub struct Batch<T>(Vec<T>);
 
 impl<T> Batch<T> {
-    /// The most that one batch may hold.
-    pub const MAX: usize = 1_000;
+    /// The largest batch.
+    pub(crate) const MAX: usize = 1_000;
 
-    /// The batch of these, which came in the argument `field`.
-    pub fn new(field: &'static str, items: Vec<T>) -> Result<Self, Invalid> {
+    /// Checks the size. The items came in the argument `field`.
+    pub fn new(field: &'static str, items: Vec<T>) -> Result<Self, InvalidField> {
         if items.len() <= Self::MAX {
             Ok(Self(items))
         } else {
-            Err(Invalid {
+            Err(InvalidField {
                 field,
                 rule: "at most 1,000",
             })
         }
     }
 
-    /// What is in it, in order.
+    /// Returns the items in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()
     }
 }
 
 /// The cache of provider connections.
+///
+/// Functions for other crates return a boxed future. The code of any other future is compiled once more
+/// into each crate that awaits it, and the components would be a tenth larger.
 pub struct Cache {
-    redis: Result<Rc<Redis>, Failure>,
-    names: Names,
+    redis: Result<Rc<Redis>, Error>,
+    keyspace: Keyspace,
     default_ttl: Ttl,
     near: Option<NearCache>,
-    /// The reads in flight, by connection, and by whether its lifetime is read too.
-    reads: Flights<(Id, bool), Lookup<Rc<Entry>>>,
-    /// What this instance wrote. The replica may not know of it yet.
-    written: Option<Written>,
-    /// The origin, which is asked for what is not cached.
+    /// The reads in flight. The flag is true for those that read the lifetime too.
+    reads: Singleflight<(Id, bool), Lookup<Rc<Entry>>>,
+    /// There is none without a replica.
+    recent_writes: Option<RecentWrites>,
     read_through: Option<Rc<ReadThrough>>,
     stats: Rc<Stats>,
 }
 
 impl Cache {
-    /// The cache of this configuration. With a wrong one it works as if Redis were away.
-    pub fn new(config: Result<CacheConfig, ConfigError>, timer: &Rc<Timer>) -> Self {
-        let off = |failure| Self {
-            redis: Err(failure),
-            names: Names::new(""),
+    /// An invalid configuration behaves like an unreachable Redis.
+    pub(crate) fn new(
+        config: Result<CacheConfig, ConfigError>,
+        upstream: &Upstream,
+        timer: &Rc<Timer>,
+    ) -> Self {
+        match config {
+            Ok(config) => Self::configured(config, upstream, timer),
+            Err(error) => Self::misconfigured(error),
+        }
+    }
+
+    fn misconfigured(error: ConfigError) -> Self {
+        Self {
+            redis: Err(Error::Misconfigured(error)),
+            keyspace: Keyspace::new(""),
             default_ttl: Ttl::DEFAULT,
             near: None,
-            reads: Flights::default(),
-            written: None,
+            reads: Singleflight::default(),
+            recent_writes: None,
             read_through: None,
             stats: Rc::<Stats>::default(),
-        };
-        let mut config = match config {
-            Ok(config) => config,
-            Err(error) => return off(Failure::Misconfigured(error)),
-        };
-        let stats = Rc::<Stats>::default();
-        let redis = Rc::new(Redis::new(&config, Rc::clone(timer), &stats));
-        let names = Names::new(&config.key_prefix);
-        if config.stats {
-            report::to(Rc::clone(&redis), names.clone(), &stats);
         }
-        let read_through = config.read_through.take().map(|read_through| {
-            let (redis, timer) = (Rc::clone(&redis), Rc::clone(timer));
-            ReadThrough::new(&config, read_through, redis, timer, Rc::clone(&stats))
+    }
+
+    fn configured(config: CacheConfig, upstream: &Upstream, timer: &Rc<Timer>) -> Self {
+        let stats = Rc::<Stats>::default();
+        let redis = Rc::new(Redis::new(&config.redis, Rc::clone(timer), &stats));
+        let keyspace = Keyspace::new(&config.key_prefix);
+        if config.stats {
+            stats_flush::start(Rc::clone(&redis), keyspace.clone(), &stats);
+        }
+        let read_through = config.origin.map(|origin| {
+            ReadThrough::new(read_through::Parts {
+                redis: Rc::clone(&redis),
+                keyspace: keyspace.clone(),
+                policy: origin.policy,
+                default_ttl: config.default_ttl,
+                origin_timeout: origin.timeout,
+                redis_timeout: config.redis.timeout,
+                origin: Origin::new(origin, upstream, Rc::clone(timer), Rc::clone(&stats)),
+                stats: Rc::clone(&stats),
+            })
         });
         Self {
             stats,
             redis: Ok(redis),
-            names,
+            keyspace,
             default_ttl: config.default_ttl,
             near: config.near_cache.as_ref().map(NearCache::new),
-            reads: Flights::default(),
-            written: config.replica.map(|_| Written::new()),
+            reads: Singleflight::default(),
+            recent_writes: config.redis.replica.map(|_| RecentWrites::new()),
             read_through,
         }
     }
 
-    /// The connection.
-    pub async fn get(&self, id: Id) -> Lookup<ProviderConnection> {
-        let found = self
-            .stats
-            .measure(Operation::Get, self.read(id, false))
-            .await;
-        found.map(|entry| Rc::unwrap_or_clone(entry).connection)
+    /// Reads the connection.
+    pub fn get(&self, id: Id) -> LocalBoxFuture<'_, Lookup<ProviderConnection>> {
+        Box::pin(async move {
+            let found = self
+                .stats
+                .measure(Operation::Get, self.read(id, false))
+                .await;
+            found.map(|entry| Rc::unwrap_or_clone(entry).connection)
+        })
     }
 
-    /// The connection and the rest of its lifetime.
-    pub async fn lookup(&self, id: Id) -> Lookup<Entry> {
-        let found = self
-            .stats
-            .measure(Operation::Lookup, self.read(id, true))
-            .await;
-        found.map(Rc::unwrap_or_clone)
+    /// Reads the connection and the rest of its lifetime.
+    pub fn lookup(&self, id: Id) -> LocalBoxFuture<'_, Lookup<Entry>> {
+        Box::pin(async move {
+            let found = self
+                .stats
+                .measure(Operation::Lookup, self.read(id, true))
+                .await;
+            found.map(Rc::unwrap_or_clone)
+        })
     }
 
-    /// The summary of the connection as of now. It may come from the near cache.
-    pub async fn summary(&self, id: Id) -> Lookup<Summarized> {
-        let summary = self.read_summary(id);
-        self.stats.measure(Operation::GetSummary, summary).await
+    /// Reads the summary of the connection. It may come from the near cache.
+    pub fn summary(&self, id: Id) -> LocalBoxFuture<'_, Lookup<FoundSummary>> {
+        Box::pin(async move {
+            let summary = self.read_summary(id);
+            self.stats.measure(Operation::GetSummary, summary).await
+        })
     }
 
-    /// Whether there is a summary.
-    pub async fn exists(&self, id: Id) -> bool {
-        let summary = self.read_summary(id);
-        let found = self.stats.measure(Operation::Exists, summary).await;
-        found.hit().is_some()
+    /// Returns true if [`Self::summary`] would find one.
+    pub fn exists(&self, id: Id) -> LocalBoxFuture<'_, bool> {
+        Box::pin(async move {
+            let summary = self.read_summary(id);
+            let found = self.stats.measure(Operation::Exists, summary).await;
+            found.hit().is_some()
+        })
     }
 
-    async fn read_summary(&self, id: Id) -> Lookup<Summarized> {
-        let near = self.near.as_ref();
-        if let Some(summary) = near.and_then(|near| near.get(id)) {
-            return Lookup::Hit(Summarized {
-                summary: summary.at(now()),
-                near: true,
-            });
+    async fn read_summary(&self, id: Id) -> Lookup<FoundSummary> {
+        if let Some(summary) = self.near_summary(id) {
+            return Lookup::Hit(summary);
         }
-        let found = self.read(id, near.is_some()).await;
-        found.map(|entry| summarized(Rc::unwrap_or_clone(entry).connection))
+        let found = self.read(id, self.near.is_some()).await;
+        found.map(|entry| FoundSummary::read(Rc::unwrap_or_clone(entry).connection))
     }
 
-    /// The connections, in the order of the ids, in one round trip.
-    pub async fn get_many(&self, ids: &Batch<Id>) -> Vec<Lookup<ProviderConnection>> {
-        let read = self.read_many(&ids.0, |connection| connection);
-        self.stats.measure(Operation::GetMany, read).await
+    fn near_summary(&self, id: Id) -> Option<FoundSummary> {
+        let summary = self.near.as_ref()?.get(id)?;
+        Some(FoundSummary {
+            summary: summary.at(now()),
+            near: true,
+        })
     }
 
-    /// The summaries of the connections as of now, in the order of the ids. Those that
-    /// do not come from the near cache are read in one round trip.
-    pub async fn summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<Summarized>> {
+    /// Reads the connections in one round trip. They are in the order of the ids.
+    pub fn get_many<'a>(
+        &'a self,
+        ids: &'a Batch<Id>,
+    ) -> LocalBoxFuture<'a, Vec<Lookup<ProviderConnection>>> {
+        Box::pin(async move {
+            let read = self.read_many(&ids.0, |connection| connection);
+            self.stats.measure(Operation::GetMany, read).await
+        })
+    }
+
+    /// Reads the summaries of the connections. They are in the order of the ids. One round trip reads
+    /// those that are not in the near cache.
+    pub(crate) async fn summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<FoundSummary>> {
         let summaries = self.read_summaries(ids);
         self.stats.measure(Operation::GetMany, summaries).await
     }
 
-    async fn read_summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<Summarized>> {
-        let near = |id: &Id| {
-            let summary = self.near.as_ref()?.get(*id)?;
-            Some(Summarized {
-                summary: summary.at(now()),
-                near: true,
-            })
-        };
-        let mut found: Vec<_> = ids.iter().map(near).collect();
+    async fn read_summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<FoundSummary>> {
+        let mut found: Vec<_> = ids.iter().map(|id| self.near_summary(*id)).collect();
         let far = ids.iter().zip(&found);
         let far = far.filter_map(|(id, found)| found.is_none().then_some(*id));
-        let read = self.read_many(&far.collect::<Vec<_>>(), summarized).await;
-        let mut read = read.into_iter();
+        let far: Vec<_> = far.collect();
+        let mut read = self.read_many(&far, FoundSummary::read).await.into_iter();
         let mut from_redis = || read.next().unwrap_or(Lookup::Absent(Absence::Miss));
         found
             .drain(..)
@@ -197,124 +233,145 @@ impl Cache {
             .collect()
     }
 
-    /// Stores the connection, for the configured lifetime if none is given.
-    pub async fn set(
-        &self,
-        connection: &ProviderConnection,
+    /// Stores the connection. Without a lifetime, the configured one applies.
+    pub fn set<'a>(
+        &'a self,
+        connection: &'a ProviderConnection,
         ttl: Option<Ttl>,
-    ) -> Result<(), Failure> {
-        let id = connection.fields().id;
-        let ttl = ttl.unwrap_or(self.default_ttl);
-        let ids = [id];
-        let (_written, companions) = (self.write(&ids), self.companions(&ids, ttl));
-        let key = self.names.entry(id);
-        let set = async {
-            let value = entry::encode(connection);
-            self.redis()?.set(&key, value, ttl, &companions).await
-        };
-        self.stats.measure(Operation::Set, set).await
+    ) -> LocalBoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let ids = [connection.fields().id];
+            let ttl = ttl.unwrap_or(self.default_ttl);
+            let (_write, auxiliary) = (self.write(&ids), self.auxiliary_keys(&ids, ttl));
+            let key = self.keyspace.entry(ids[0]);
+            let set = async {
+                let value = entry::encode(connection);
+                self.redis()?.set(&key, value, ttl, &auxiliary).await
+            };
+            self.stats.measure(Operation::Set, set).await
+        })
     }
 
     /// Stores all of the connections, or none of them.
-    pub async fn set_many(
+    pub fn set_many(
         &self,
         connections: Batch<ProviderConnection>,
         ttl: Option<Ttl>,
-    ) -> Result<(), Failure> {
-        let ids: Vec<_> = connections.iter().map(|one| one.fields().id).collect();
-        let values = connections.0.into_iter().map(|one| entry::encode(&one));
-        let values = values.collect();
-        let ttl = ttl.unwrap_or(self.default_ttl);
-        let (_written, companions) = (self.write(&ids), self.companions(&ids, ttl));
-        let keys = self.names.entries(&ids);
-        let set = async {
-            let redis = self.redis()?;
-            redis.set_many(&keys, values, ttl, &companions).await
-        };
-        self.stats.measure(Operation::SetMany, set).await
+    ) -> LocalBoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let ids: Vec<_> = connections.iter().map(|one| one.fields().id).collect();
+            let values = connections.0.into_iter().map(|one| entry::encode(&one));
+            let values = values.collect();
+            let ttl = ttl.unwrap_or(self.default_ttl);
+            let (_write, auxiliary) = (self.write(&ids), self.auxiliary_keys(&ids, ttl));
+            let keys = self.keyspace.entries(&ids);
+            let set = async {
+                let redis = self.redis()?;
+                redis.set_many(&keys, values, ttl, &auxiliary).await
+            };
+            self.stats.measure(Operation::SetMany, set).await
+        })
     }
 
-    /// Removes the connection. True if it was there.
-    pub async fn delete(&self, id: Id) -> Result<bool, Failure> {
-        let deleted = self
-            .stats
-            .measure(Operation::Delete, self.remove(&[id]))
-            .await;
-        Ok(deleted? > 0)
+    /// Removes the connection. Returns true if it existed.
+    pub fn delete(&self, id: Id) -> LocalBoxFuture<'_, Result<bool, Error>> {
+        Box::pin(async move {
+            let deleted = self
+                .stats
+                .measure(Operation::Delete, self.remove(&[id]))
+                .await;
+            Ok(deleted? > 0)
+        })
     }
 
-    /// Removes the connections. How many of them were there.
-    pub async fn delete_many(&self, ids: &Batch<Id>) -> Result<u32, Failure> {
-        let removed = self.remove(&ids.0);
-        self.stats.measure(Operation::DeleteMany, removed).await
+    /// Removes the connections. Returns how many of them existed.
+    pub fn delete_many<'a>(&'a self, ids: &'a Batch<Id>) -> LocalBoxFuture<'a, Result<u32, Error>> {
+        Box::pin(async move {
+            let removed = self.remove(&ids.0);
+            self.stats.measure(Operation::DeleteMany, removed).await
+        })
     }
 
-    async fn remove(&self, ids: &[Id]) -> Result<u32, Failure> {
-        let (_written, companions) = (self.write(ids), self.companions(ids, Ttl::DEFAULT));
-        let keys = self.names.entries(ids);
+    async fn remove(&self, ids: &[Id]) -> Result<u32, Error> {
+        let _write = self.write(ids);
+        let auxiliary = self.auxiliary_keys(ids, Ttl::DEFAULT);
+        let keys = self.keyspace.entries(ids);
         match &self.read_through {
             None => self.redis()?.delete(&keys).await,
-            // Word of the origin may be there, which is no entry.
+            // Some keys may hold markers, which do not count as connections.
             Some(_) => {
                 let redis = self.redis()?;
                 redis
-                    .delete_entries(&keys, &companions, marker::PREFIX)
+                    .delete_entries(&keys, &auxiliary, marker::PREFIX)
                     .await
             }
         }
     }
 
-    /// How long Redis took to answer just now.
-    pub async fn ping(&self) -> Result<Duration, Failure> {
-        let ping = async {
-            let sent = monotonic_clock::now();
-            self.redis()?.ping().await?;
-            Ok(Duration::from_nanos(
-                monotonic_clock::now().saturating_sub(sent),
-            ))
-        };
-        self.stats.measure(Operation::Ping, ping).await
+    /// Measures one round trip to Redis.
+    pub fn ping(&self) -> LocalBoxFuture<'_, Result<Duration, Error>> {
+        Box::pin(async move {
+            let ping = async {
+                let sent = monotonic_clock::now();
+                self.redis()?.ping().await?;
+                Ok(Duration::from_nanos(
+                    monotonic_clock::now().saturating_sub(sent),
+                ))
+            };
+            self.stats.measure(Operation::Ping, ping).await
+        })
     }
 
-    /// What Redis holds of a connection at this moment, and for how long: neither the near cache
-    /// nor the origin is asked, and nothing is counted, for who looks at the cache should not
-    /// change what he sees.
-    pub async fn inspect(&self, id: Id) -> Lookup<Entry> {
-        let found = self.stored(id, Read::NOW).await;
-        Held::decode(id, found).lookup().map(Rc::unwrap_or_clone)
+    /// Reads the entry and its lifetime from Redis at this moment, without the near cache or the
+    /// origin. Nothing is counted: looking at the cache must not change it.
+    pub fn inspect(&self, id: Id) -> LocalBoxFuture<'_, Lookup<Entry>> {
+        Box::pin(async move {
+            let found = self.raw(id, ReadOptions::NOW).await;
+            let stored = StoredValue::decode(id, found);
+            stored.lookup().map(Rc::unwrap_or_clone)
+        })
     }
 
-    /// Some ids of what is cached, from the cursor on.
-    pub async fn list_ids(&self, cursor: Cursor) -> Result<Page, Failure> {
-        ids::page(self.redis()?, &self.names, cursor).await
+    /// Reads a page of the ids of cached connections.
+    pub fn list_ids(&self, cursor: Cursor) -> LocalBoxFuture<'_, Result<IdPage, Error>> {
+        Box::pin(async move { id_pages::read(self.redis()?, &self.keyspace, cursor).await })
     }
 
-    /// What was counted of late, hour by hour, the oldest first; the last hour is this one.
-    pub async fn stats(&self, hours: Hours) -> Result<Vec<HourStats>, Failure> {
-        let hours: Vec<_> = hours.up_to(Hour::of(now())).collect();
-        let keys: Vec<_> = hours.iter().map(|hour| self.names.stats(*hour)).collect();
+    /// Reads the counts of each hour, the oldest first. The last hour is the present one.
+    pub fn stats(&self, hours: Hours) -> LocalBoxFuture<'_, Result<Vec<HourStats>, Error>> {
+        Box::pin(async move {
+            let hours: Vec<_> = hours.up_to(Hour::of(now())).collect();
+            let keys = hours.iter().map(|hour| self.keyspace.stats(*hour));
+            let keys: Vec<_> = keys.collect();
+            let counted = self.redis()?.counted(&keys).await?;
+            let hours = hours.into_iter().zip(counted);
+            Ok(hours
+                .map(|(hour, counted)| HourStats {
+                    hour,
+                    counts: counted.counts,
+                })
+                .collect())
+        })
+    }
+
+    /// Reads all counts since counting began. They only grow.
+    pub(crate) async fn total_stats(&self) -> Result<Counted, Error> {
+        let keys = [self.keyspace.total_stats()];
         let counted = self.redis()?.counted(&keys).await?;
-        let hours = hours.into_iter().zip(counted);
-        Ok(hours
-            .map(|(hour, counted)| HourStats {
-                hour,
-                counts: counted.counts,
-            })
-            .collect())
+        counted.into_iter().next().ok_or(Error::Unexpected)
     }
 
-    /// What was counted in all: it only grows.
-    pub async fn stats_in_all(&self) -> Result<Counted, Failure> {
-        let counted = self.redis()?.counted(&[self.names.stats_in_all()]).await?;
-        counted.into_iter().next().ok_or(Failure::Unexpected)
+    /// Returns true if a lookup asks the origin for connections that are not cached.
+    pub(crate) fn reads_through(&self) -> bool {
+        self.read_through.is_some()
     }
 
-    /// What Redis holds of a connection, or else what the origin says. Those who ask at the same
-    /// time share the answer.
+    /// Reads the connection from Redis, or else from the origin. Calls at the same time share the
+    /// result.
     async fn read(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
         let found = self.share(id, lifetime).await;
         if found.is_too_old_to_share() {
-            // What is shared now was asked for after this caller had come.
+            // A result that is shared now was asked for after this caller had come.
             return self.share(id, lifetime).await;
         }
         found
@@ -325,77 +382,78 @@ impl Cache {
         let (found, joined) = self.reads.share((id, lifetime), read).await;
         let found = Lookup::shared((found, joined));
         if joined || found.is_collapsed() {
-            self.stats.happen(Event::CoalescedLookup);
+            self.stats.increment(Counter::CoalescedLookups);
         }
         found
     }
 
     async fn read_alone(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
-        let begun = self.near.as_ref().map(NearCache::begin);
-        let held = self.look(id, lifetime).await;
+        let start = self.near.as_ref().map(NearCache::begin);
+        let stored = self.look(id, lifetime).await;
         let found = match &self.read_through {
-            Some(read_through) => read_through.read(id, held).await,
-            None => held.lookup(),
+            Some(read_through) => read_through.read(id, stored).await,
+            None => stored.lookup(),
         };
-        self.keep(begun, &found);
+        self.keep(start, &found);
         found
     }
 
-    async fn look(&self, id: Id, lifetime: bool) -> Held {
+    async fn look(&self, id: Id, lifetime: bool) -> StoredValue {
         let refreshes = self.read_through.as_ref().filter(|one| one.refreshes());
-        let fresh = refreshes.map(|_| self.names.fresh(id));
-        let how = Read {
+        let fresh = refreshes.map(|_| self.keyspace.fresh(id));
+        let options = ReadOptions {
             fresh: fresh.as_deref(),
-            ..self.how(&[id], lifetime)
+            ..self.options(&[id], lifetime)
         };
-        let found = self.stored(id, how).await;
-        Held::of_lookup(id, found, &self.stats)
+        let found = self.raw(id, options).await;
+        StoredValue::decode_for_lookup(id, found, &self.stats)
     }
 
-    async fn stored(&self, id: Id, how: Read<'_>) -> Result<Option<Stored>, Failure> {
-        self.redis()?.get(&self.names.entry(id), how).await
+    async fn raw(&self, id: Id, options: ReadOptions<'_>) -> Result<Option<RawValue>, Error> {
+        self.redis()?.get(&self.keyspace.entry(id), options).await
     }
 
-    /// What Redis holds of each of these connections. Of each, `part` is kept as soon as it
-    /// is read: a thousand of the largest do not fit into memory twice.
+    /// Reads each connection from Redis. Only `part` of a connection is kept once it is read, because a
+    /// thousand of the largest do not fit into memory twice.
     async fn read_many<T>(
         &self,
         ids: &[Id],
         part: impl Fn(ProviderConnection) -> T,
     ) -> Vec<Lookup<T>> {
-        let begun = self.near.as_ref().map(NearCache::begin);
-        let how = self.how(ids, self.near.is_some());
+        let start = self.near.as_ref().map(NearCache::begin);
+        let options = self.options(ids, self.near.is_some());
         let found = match self.redis() {
-            Ok(redis) => redis.get_many(&self.names.entries(ids), how).await,
-            Err(failure) => Err(failure),
+            Ok(redis) => redis.get_many(&self.keyspace.entries(ids), options).await,
+            Err(error) => Err(error),
         };
         match found {
-            Ok((all, _room)) => {
-                let decoded = ids.iter().zip(all).map(|(id, stored)| {
-                    let found = Held::of_lookup(*id, Ok(stored), &self.stats).lookup();
-                    self.keep(begun, &found);
+            Ok((all, _permit)) => {
+                let decoded = ids.iter().zip(all).map(|(id, raw)| {
+                    let stored = StoredValue::decode_for_lookup(*id, Ok(raw), &self.stats);
+                    let found = stored.lookup();
+                    self.keep(start, &found);
                     found.map(|entry| part(Rc::unwrap_or_clone(entry).connection))
                 });
                 decoded.collect()
             }
-            Err(failure) => {
-                let unavailable = |_| Lookup::Absent(Absence::Unavailable(failure.clone()));
+            Err(error) => {
+                let unavailable = |_| Lookup::Absent(Absence::Unavailable(error.clone()));
                 ids.iter().map(unavailable).collect()
             }
         }
     }
 
-    fn how(&self, ids: &[Id], lifetime: bool) -> Read<'static> {
-        let written = self.written.as_ref();
-        Read {
+    fn options(&self, ids: &[Id], lifetime: bool) -> ReadOptions<'static> {
+        let writes = self.recent_writes.as_ref();
+        ReadOptions {
             lifetime,
             fresh: None,
-            replica: !written.is_some_and(|written| ids.iter().any(|id| written.contains(*id))),
+            replica: !writes.is_some_and(|writes| ids.iter().any(|id| writes.contains(*id))),
         }
     }
 
-    /// Keeps what was read in the near cache, if there is one, unless it is not stored.
-    fn keep(&self, begun: Option<near::Begun>, found: &Lookup<Rc<Entry>>) {
+    /// Keeps a stored connection in the near cache, if there is one.
+    fn keep(&self, start: Option<ReadStart>, found: &Lookup<Rc<Entry>>) {
         let entry = match found {
             Lookup::Hit(entry) => entry,
             Lookup::Forwarded(forward) => match &forward.outcome {
@@ -404,35 +462,29 @@ impl Cache {
             },
             Lookup::Absent(_) | Lookup::NotFound => return,
         };
-        if let (Some(near), Some(begun)) = (&self.near, begun) {
+        if let (Some(near), Some(start)) = (&self.near, start) {
             let summary = entry.connection.clone().summarize(now());
-            near.keep(begun, &summary, entry.remaining);
+            near.keep(start, &summary, entry.remaining);
         }
     }
 
-    /// To be held while these connections are written.
+    fn redis(&self) -> Result<&Redis, Error> {
+        self.redis.as_deref().map_err(Error::clone)
+    }
+
+    fn auxiliary_keys(&self, ids: &[Id], ttl: Ttl) -> AuxiliaryKeys {
+        let read_through = self.read_through.as_ref();
+        read_through.map_or_else(AuxiliaryKeys::default, |one| one.auxiliary_keys(ids, ttl))
+    }
+
+    /// Returns a guard to hold while these connections are written.
     fn write<'a>(&'a self, ids: &'a [Id]) -> Write<'a> {
         Write { cache: self, ids }
     }
-
-    fn redis(&self) -> Result<&Redis, Failure> {
-        self.redis.as_deref().map_err(Failure::clone)
-    }
-
-    /// The keys beside these entries, which a write with this lifetime concerns too.
-    fn companions(&self, ids: &[Id], ttl: Ttl) -> Companions {
-        let read_through = self.read_through.as_ref();
-        read_through.map_or_else(Companions::default, |one| one.companions(ids, ttl))
-    }
-
-    /// Whether the origin is asked for what is not cached.
-    pub fn reads_through(&self) -> bool {
-        self.read_through.is_some()
-    }
 }
 
-/// A write to Redis. When it is over, whatever it came to, nothing that was read before is
-/// answered any more: whoever is told of the write reads what it wrote, or newer.
+/// A write to Redis. When it ends, with whatever result, no read from before it is used any more: a
+/// caller who learns of the write reads what it wrote, or newer.
 struct Write<'a> {
     cache: &'a Cache,
     ids: &'a [Id],
@@ -448,16 +500,9 @@ impl Drop for Write<'_> {
             if let Some(near) = &self.cache.near {
                 near.forget(*id);
             }
-            if let Some(written) = &self.cache.written {
-                written.insert(*id);
+            if let Some(writes) = &self.cache.recent_writes {
+                writes.insert(*id);
             }
         }
-    }
-}
-
-fn summarized(connection: ProviderConnection) -> Summarized {
-    Summarized {
-        summary: connection.summarize(now()),
-        near: false,
     }
 }

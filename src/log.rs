@@ -1,8 +1,8 @@
-//! The log: one line of JSON for each event that is worth a human's eye, to standard error, where
-//! Spin keeps what a component says. docs/observability.md lists the events.
+//! The log: a line of JSON on standard error for each event that a person should see. Spin keeps
+//! standard error. docs/observability.md lists the events.
 //!
-//! Through `wasi:cli/stderr@0.3.0` and not through `std`, whose standard error would bring
-//! the environment, standard input, terminals and exit along as imports.
+//! The lines go through `wasi:cli/stderr@0.3.0`. The standard error of `std` would import the
+//! environment, standard input, terminals and exit as well.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -12,12 +12,15 @@ use futures_util::FutureExt;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wasip3::wit_stream;
+use strum::{IntoStaticStr, VariantArray};
 
 use self::bindings::wasi::cli::stderr;
-use crate::{clock, json, task, trace};
+use crate::config::ConfigError;
+use crate::connection::json;
+use crate::rt::{clock, task, trace};
 
-/// Not those of `wasip3`, which name the future that the write answers by standard input,
-/// and so would have it imported.
+/// The bindings of `wasip3` would not do: they define the future of a write together with standard
+/// input, and so import it.
 #[allow(missing_docs, unsafe_code, reason = "generated")]
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
@@ -29,83 +32,65 @@ mod bindings {
     });
 }
 
-/// Something that happened. Names are stable: alerts are made of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Something worth a line. Names are stable, because alerts are built on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Event {
-    /// What is stored is no connection.
+    /// The stored bytes are not a connection.
     CorruptEntry,
-    /// What the origin answered is no connection.
+    /// The answer of the origin is not a connection.
     CorruptAnswer,
-    /// A Redis that failed is left alone for a while.
+    /// Redis failed and is left alone for a while.
     BreakerOpened,
-    /// It is in use again.
+    /// Redis is in use again.
     BreakerClosed,
-    /// The origin fails, or fails in another way than before.
+    /// The origin began to fail, or fails in a new way.
     OriginFailed,
-    /// A variable cannot be used.
+    /// A variable has an unusable value.
     BadConfiguration,
-    /// A token was shown that does not grant what was asked for.
+    /// A caller showed a token that does not grant the request.
     TokenRefused,
     /// A bug.
     Panicked,
 }
 
 impl Event {
-    /// Every event.
-    pub const ALL: &[Self] = &[
-        Self::CorruptEntry,
-        Self::CorruptAnswer,
-        Self::BreakerOpened,
-        Self::BreakerClosed,
-        Self::OriginFailed,
-        Self::BadConfiguration,
-        Self::TokenRefused,
-        Self::Panicked,
-    ];
-
-    /// Its name.
+    /// Returns the name.
     pub fn name(self) -> &'static str {
-        self.row().0
+        self.into()
     }
 
-    /// How bad it is.
+    /// Returns the severity.
     pub fn level(self) -> &'static str {
-        self.row().1
-    }
-
-    fn row(self) -> (&'static str, &'static str) {
         match self {
-            Self::CorruptEntry => ("corrupt_entry", "warn"),
-            Self::CorruptAnswer => ("corrupt_answer", "warn"),
-            Self::BreakerOpened => ("breaker_opened", "error"),
-            Self::BreakerClosed => ("breaker_closed", "info"),
-            Self::OriginFailed => ("origin_failed", "error"),
-            Self::BadConfiguration => ("bad_configuration", "error"),
-            Self::TokenRefused => ("token_refused", "warn"),
-            Self::Panicked => ("panicked", "error"),
+            Self::BreakerClosed => "info",
+            Self::CorruptEntry | Self::CorruptAnswer | Self::TokenRefused => "warn",
+            Self::BreakerOpened | Self::OriginFailed | Self::BadConfiguration | Self::Panicked => {
+                "error"
+            }
         }
     }
 }
 
-/// How many lines of one event an instance writes in a second.
+/// An instance writes at most this many lines of one event in a second.
 const LINES: u32 = 10;
 
 /// A second, in nanoseconds.
 const WINDOW: u64 = 1_000_000_000;
 
 thread_local! {
-    static LIMITS: RefCell<[Limit; Event::ALL.len()]> =
-        const { RefCell::new([Limit::NEW; Event::ALL.len()]) };
+    static LIMITS: RefCell<[Limit; Event::VARIANTS.len()]> =
+        const { RefCell::new([Limit::NEW; Event::VARIANTS.len()]) };
 }
 
-/// What was written of one event.
+/// The lines of one event.
 #[derive(Clone, Copy)]
 struct Limit {
-    /// When this second began; none before the first line.
+    /// When this second began. None before the first line.
     since: Option<u64>,
-    /// The lines in it.
+    /// The lines written in this second.
     lines: u32,
-    /// The lines that were left out since the last that was not.
+    /// The lines left out since the last one written.
     suppressed: u32,
 }
 
@@ -116,7 +101,7 @@ impl Limit {
         suppressed: 0,
     };
 
-    /// Whether a line may be written now; if so, how many were left out before it.
+    /// Returns how many lines were left out before this one, or none if it is left out too.
     fn admit(&mut self, now: u64) -> Option<u32> {
         let is_over = |since: u64| now.saturating_sub(since) >= WINDOW;
         if self.since.is_none_or(is_over) {
@@ -131,7 +116,7 @@ impl Limit {
     }
 }
 
-/// Logs an event. The fields must show nothing secret: no stored content, no token, no password.
+/// Logs an event. Fields must not show secrets: no stored content, no token, no password.
 pub fn event(event: Event, fields: &[(&'static str, &dyn Display)]) {
     let now = monotonic_clock::now();
     let admitted = LIMITS.with_borrow_mut(|limits| limits[event as usize].admit(now));
@@ -174,20 +159,32 @@ impl Serialize for Line<'_> {
 fn write(mut line: Vec<u8>) {
     line.push(b'\n');
     let (mut writer, reader) = wit_stream::new();
-    // Without a log the component still works, so a failure to write is no error.
+    // The component works without a log, so a failed write is not an error.
     let _written = stderr::write_via_stream(reader);
     let mut write = Box::pin(async move {
         let _unwritten = writer.write_all(line).await;
     });
-    // The host takes a line at once, or else in its own time.
+    // The host usually takes a line at once. If it does not, the request need not wait.
     if write.as_mut().now_or_never().is_none() {
         task::spawn(write);
     }
 }
 
-/// From now on a panic, which is a bug, says where it happened before the instance ends.
-/// Not what it says: the messages of `std` show text that could not be cut, or the value
-/// that was not expected, and that may be a secret.
+/// Passes a configuration on, and logs it if it is unusable.
+pub fn checked<T>(configured: Result<T, ConfigError>) -> Result<T, ConfigError> {
+    if let Err(error) = &configured {
+        event(
+            Event::BadConfiguration,
+            &[("variable", &error.variable), ("reason", error)],
+        );
+    }
+    configured
+}
+
+/// Makes every panic from now on log its place before the instance ends. A panic is a bug.
+///
+/// Its message is not logged. Messages of `std` show text that could not be sliced, or a value that
+/// was not expected, and both may be secrets.
 pub fn panics() {
     panic::set_hook(Box::new(|panic| {
         event(Event::Panicked, &[("place", &place(panic))]);
@@ -232,12 +229,5 @@ mod tests {
         }
         assert_eq!(limit.admit(5 + WINDOW), Some(3));
         assert_eq!(limit.admit(5 + WINDOW), Some(0));
-    }
-
-    #[test]
-    fn events_are_in_the_order_of_their_list() {
-        for (index, event) in Event::ALL.iter().enumerate() {
-            assert_eq!(*event as usize, index);
-        }
     }
 }

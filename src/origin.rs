@@ -1,112 +1,134 @@
-//! The origin: the HTTP service in front of the database, which is asked for what is not cached.
-//! For middleware it is the next component of the chain.
+//! The origin: the HTTP service in front of the database. The cache asks it for connections that are
+//! not cached. To the middleware, the next component is the origin.
 
 mod cache_control;
-mod failure;
-mod url;
+mod error;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
-#[cfg(not(feature = "middleware"))]
-use spin_sdk::wasip3::http::client::send;
-use spin_sdk::wasip3::http::types::{Fields, Request, Response, Scheme};
+use futures_util::future::LocalBoxFuture;
+use spin_sdk::wasip3::http::client;
+use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme};
 use spin_sdk::wasip3::wit_future;
 
-pub use self::cache_control::Freshness;
-pub use self::failure::Failure;
-pub use self::url::Url;
+pub(crate) use self::cache_control::Freshness;
+pub use self::error::Error;
 
-use crate::config::Secret;
-use crate::connection::{Id, ProviderConnection};
-use crate::deadline::Timer;
-use crate::entry;
+use crate::config::OriginConfig;
+use crate::connection::{Id, ProviderConnection, entry};
 use crate::log;
-#[cfg(feature = "middleware")]
-use crate::next::handle as send;
-use crate::stats::{Event, Stats};
-use crate::stream;
+use crate::rt::deadline::Timer;
+use crate::rt::stream;
+use crate::stats::{Counter, Stats};
 
-/// The largest answer that is taken: 64 KiB, as much as a `PUT` may store.
+/// The largest answer that is read: 64 KiB, as much as `PUT` may store.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The origin, and what it takes to ask it.
-pub struct Origin {
-    /// Where a connection is found.
-    pub url: Url,
-    /// What is shown to it.
-    pub token: Option<Secret>,
-    /// How long it may take to answer, connecting and the whole body included.
-    pub timeout: Duration,
-    /// Ends what takes too long.
-    pub timer: Rc<Timer>,
-    /// Counts how often it is asked, and fails.
-    pub stats: Rc<Stats>,
-    /// How it failed last; none if it did not.
-    pub failure: Cell<Option<Failure>>,
+/// A response that will come.
+pub type Responding = LocalBoxFuture<'static, Result<Response, ErrorCode>>;
+
+/// How the cache reaches the origin. Each component chooses one.
+pub struct Upstream {
+    /// Sends a request. A component imports what this function calls.
+    pub send: fn(Request) -> Responding,
+    /// The value of `origin_url` if the variable is not set.
+    pub default_url: Option<&'static str>,
 }
 
-/// What the origin says.
-pub struct Answer {
-    /// The connection; none if there is none.
-    pub connection: Option<ProviderConnection>,
-    /// How long that may be kept.
-    pub freshness: Freshness,
+impl Upstream {
+    /// Sends requests out of the host, and only if `origin_url` is set.
+    pub const HTTP: Self = Self {
+        send: |request| Box::pin(client::send(request)),
+        default_url: None,
+    };
+}
+
+/// The origin, and how to ask it.
+pub(crate) struct Origin {
+    config: OriginConfig,
+    send: fn(Request) -> Responding,
+    timer: Rc<Timer>,
+    stats: Rc<Stats>,
+    /// The last error. None if the last request succeeded.
+    error: Cell<Option<Error>>,
+}
+
+/// An answer of the origin.
+pub(crate) struct Fetched {
+    /// None if there is no such connection.
+    pub(crate) connection: Option<ProviderConnection>,
+    pub(crate) freshness: Freshness,
 }
 
 impl Origin {
-    /// Asks for a connection.
-    pub async fn ask(&self, id: Id) -> Result<Answer, Failure> {
-        self.stats.happen(Event::OriginRequest);
-        let deadline = self.timer.deadline(self.timeout);
-        let answer = deadline.race(self.exchange(id)).await;
-        let answer = answer.unwrap_or(Err(Failure::Timeout));
-        let failure = answer.as_ref().err().copied();
-        if let Some(failure) = failure {
-            self.stats.happen(Event::OriginFailure);
-            // One line for as long as it fails in the same way, not one for each request.
-            if self.failure.get() != Some(failure) {
-                log::event(log::Event::OriginFailed, &[("reason", &failure)]);
-            }
+    pub(crate) fn new(
+        config: OriginConfig,
+        upstream: &Upstream,
+        timer: Rc<Timer>,
+        stats: Rc<Stats>,
+    ) -> Self {
+        Self {
+            config,
+            send: upstream.send,
+            timer,
+            stats,
+            error: Cell::new(None),
         }
-        self.failure.set(failure);
-        answer
     }
 
-    async fn exchange(&self, id: Id) -> Result<Answer, Failure> {
-        let response = send(self.request(id)?).await;
-        let response = response.map_err(|error| Failure::from_send(&error))?;
+    /// Asks for a connection.
+    pub(crate) async fn fetch(&self, id: Id) -> Result<Fetched, Error> {
+        self.stats.increment(Counter::OriginRequests);
+        let deadline = self.timer.deadline(self.config.timeout);
+        let fetched = deadline.race(self.exchange(id)).await;
+        let fetched = fetched.unwrap_or(Err(Error::Timeout));
+        let error = fetched.as_ref().err().copied();
+        if let Some(error) = error {
+            self.stats.increment(Counter::OriginFailures);
+            // One line for as long as it fails in the same way, not one for each request.
+            if self.error.get() != Some(error) {
+                log::event(log::Event::OriginFailed, &[("reason", &error)]);
+            }
+        }
+        self.error.set(error);
+        fetched
+    }
+
+    async fn exchange(&self, id: Id) -> Result<Fetched, Error> {
+        let response = (self.send)(self.request(id)?).await;
+        let response = response.map_err(|error| Error::from_send(&error))?;
         let freshness = Freshness::of(&response.get_headers());
         let connection = match response.get_status_code() {
             200 => Some(connection(id, &body(response).await?)?),
             404 => None,
-            status => return Err(Failure::Status(status)),
+            status => return Err(Error::Status(status)),
         };
-        Ok(Answer {
+        Ok(Fetched {
             connection,
             freshness,
         })
     }
 
-    fn request(&self, id: Id) -> Result<Request, Failure> {
+    fn request(&self, id: Id) -> Result<Request, Error> {
         let mut headers = vec![("accept".to_owned(), b"application/json".to_vec())];
-        if let Some(token) = &self.token {
+        if let Some(token) = &self.config.token {
             let bearer = format!("Bearer {}", token.expose());
             headers.push(("authorization".to_owned(), bearer.into_bytes()));
         }
-        let refused = |()| Failure::NotAllowed;
-        let headers = Fields::from_list(&headers).map_err(|_| Failure::NotAllowed)?;
+        let refused = |()| Error::NotAllowed;
+        let headers = Fields::from_list(&headers).map_err(|_| Error::NotAllowed)?;
         let (_, trailers) = wit_future::new(|| Ok(None));
         let (request, _sent) = Request::new(headers, None, trailers, None);
-        let scheme = match self.url.is_https() {
+        let url = &self.config.url;
+        let scheme = match url.is_https() {
             true => Scheme::Https,
             false => Scheme::Http,
         };
         request.set_scheme(Some(&scheme)).map_err(refused)?;
-        let authority = Some(self.url.authority());
+        let authority = Some(url.authority());
         request.set_authority(authority).map_err(refused)?;
-        let target = self.url.target(id);
+        let target = url.target(id);
         request
             .set_path_with_query(Some(&target))
             .map_err(refused)?;
@@ -114,23 +136,23 @@ impl Origin {
     }
 }
 
-fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Failure> {
+fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Error> {
     entry::decode_stored(id, body).map_err(|corrupt| {
         log::event(
             log::Event::CorruptAnswer,
             &[("id", &id), ("reason", &corrupt)],
         );
-        Failure::Unreadable
+        Error::Unreadable
     })
 }
 
-/// The body of a response, if all of it came and it is not too large.
-async fn body(response: Response) -> Result<Vec<u8>, Failure> {
+/// Reads the whole body of a response.
+async fn body(response: Response) -> Result<Vec<u8>, Error> {
     let (_, result) = wit_future::new(|| Ok(()));
     let (bytes, trailers) = Response::consume_body(response, result);
     let body = stream::read(bytes, MAX_BODY).await;
-    let body = body.ok_or(Failure::TooLarge)?;
-    // There are no trailers of interest, but word of whether that was all of it.
-    trailers.await.map_err(|_| Failure::CutOff)?;
+    let body = body.ok_or(Error::TooLarge)?;
+    // The trailers themselves do not matter, but their error tells that the body was cut off.
+    trailers.await.map_err(|_| Error::CutOff)?;
     Ok(body)
 }

@@ -1,47 +1,50 @@
-//! Redis, through Spin's outbound Redis (`spin:redis/redis@3.0.0`): one function per
-//! command that the cache needs, each one round trip that ends in time.
+//! Redis, through Spin's outbound Redis (`spin:redis/redis@3.0.0`). Each function is one command of
+//! the cache: one round trip, which ends in time.
 
-mod failure;
-mod guarded;
+mod auxiliary_keys;
+mod command;
+mod compare_and_set;
+mod counters;
+mod error;
+mod keys;
 mod link;
 mod outage;
-mod stats;
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::try_join;
-use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
+use spin_sdk::redis::RedisResult;
 
-pub use self::failure::Failure;
-pub use self::guarded::{Companions, Copy, Keys, Replacement};
-pub use self::stats::Counted;
+pub(crate) use self::auxiliary_keys::AuxiliaryKeys;
+pub(crate) use self::compare_and_set::{Replacement, StaleCopy};
+pub(crate) use self::counters::Counted;
+pub use self::error::Error;
+pub(crate) use self::keys::Keyspace;
 
-use self::guarded::count_of;
-use self::link::{Endpoint, Link};
-use crate::config::{Address, CacheConfig, Ttl};
-use crate::deadline::{Deadline, Timer};
-use crate::entry::MAX_STORED;
-use crate::room::{Room, Taken};
+use self::command::{Command, Reply, count, text};
+use self::link::{Link, Server};
+use crate::config::{Address, RedisConfig, Ttl};
+use crate::connection::entry::MAX_STORED;
+use crate::rt::deadline::{Deadline, Timer};
+use crate::rt::semaphore::{Permit, Semaphore};
 use crate::stats::Stats;
 
-/// Stores every `KEYS[i]` with `ARGV[i + 1]` for `ARGV[1]` seconds. A script, because
-/// all commands of an instance share one connection: between MULTI and EXEC those of
-/// other requests would get in. Redis runs a script whole or, out of memory, not at all.
+/// Sets every `KEYS[i]` to `ARGV[i + 1]` for `ARGV[1]` seconds. It is a script because all requests of
+/// an instance share one connection: other commands would get between MULTI and EXEC. Redis runs a
+/// script whole or, out of memory, not at all.
 const SET_MANY: &str = "for i = 1, #KEYS do \
      redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end";
 
-/// Answers the value of each key, and then the rest of the lifetime of each. Of a value, no more
-/// than `ARGV[1]` bytes.
+/// Returns at most `ARGV[1]` bytes of the value of each key, and then the rest of the lifetime of each.
 const GET_MANY_WITH_LIFETIMES: &str = "local all = redis.call('MGET', unpack(KEYS)) \
      for i = 1, #KEYS do \
        if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end \
        all[#KEYS + i] = redis.call('PTTL', KEYS[i]) \
      end return all";
 
-/// As GET of one key, or MGET of several, but of a value no more than `ARGV[1]` bytes.
+/// Returns what GET of one key returns, or MGET of several, but at most `ARGV[1]` bytes of each value.
 const GET_CAPPED: &str = "if #KEYS == 1 then \
        local value = redis.pcall('GET', KEYS[1]) \
        return type(value) == 'string' and value:sub(1, ARGV[1]) or value \
@@ -50,44 +53,43 @@ const GET_CAPPED: &str = "if #KEYS == 1 then \
      for i = 1, #KEYS do if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end end \
      return all";
 
-/// Enough of a value to see that it is too large for an entry.
+/// This many bytes show that a value is too large for an entry.
 const CAP: usize = MAX_STORED + 1;
 
-/// How many entries the batches of an instance may have in memory at a time: those of two of
-/// the largest. Spin serves 16 requests in an instance; as many of the largest batches, of
+/// The batches of an instance may have this many entries in memory at a time: as many as two of the
+/// largest batches. Spin serves 16 requests in an instance. As many of the largest batches, of
 /// 64 MiB each, would end it.
-const ROOM: usize = 2_000;
+const ENTRIES_IN_MEMORY: usize = 2_000;
 
-/// A batch that waits for nobody, because 16 of them are less than one of the largest.
+/// A batch of this size needs no permit, because 16 of them are less than one of the largest.
 const SMALL_BATCH: usize = 20;
 
-/// A written entry is there as a value, as an argument, and as what is sent.
-const ROOM_OF_A_WRITE: usize = 2;
+/// An entry that is written is in memory more than once: as a value, an argument, and sent bytes.
+const PERMITS_FOR_A_WRITE: usize = 2;
 
-/// What a key holds.
-pub struct Stored {
-    /// The value.
-    pub value: Vec<u8>,
-    /// The rest of its lifetime; none for a key without one, or if it was not asked for.
-    pub remaining: Option<Duration>,
-    /// Whether the other key is there that was asked for with it.
-    pub fresh: bool,
+/// The value of a key.
+pub(crate) struct RawValue {
+    pub(crate) value: Vec<u8>,
+    /// The rest of its lifetime. None if it does not expire, or if the read did not ask.
+    pub(crate) remaining: Option<Duration>,
+    /// Whether the other key of the read exists.
+    pub(crate) fresh: bool,
 }
 
-/// What a read must tell, and whom it may ask.
+/// The options of a read.
 #[derive(Clone, Copy, Debug)]
-pub struct Read<'a> {
-    /// Whether the rest of the lifetime is asked for too.
-    pub lifetime: bool,
-    /// Another key, of which it is asked whether it is there.
-    pub fresh: Option<&'a str>,
-    /// Whether the replica may answer, which may not know yet of the last write.
-    pub replica: bool,
+pub(crate) struct ReadOptions<'a> {
+    /// Whether to read the rest of the lifetime.
+    pub(crate) lifetime: bool,
+    /// Another key, to see whether it exists.
+    pub(crate) fresh: Option<&'a str>,
+    /// Whether the replica may answer. It may not know the last write yet.
+    pub(crate) replica: bool,
 }
 
-impl Read<'_> {
-    /// What there is at this moment, and for how long.
-    pub const NOW: Self = Self {
+impl ReadOptions<'_> {
+    /// Reads the present value and its lifetime.
+    pub(crate) const NOW: Self = Self {
         lifetime: true,
         fresh: None,
         replica: false,
@@ -95,49 +97,53 @@ impl Read<'_> {
 }
 
 /// The Redis that holds the entries, and its replica.
-pub struct Redis {
+pub(crate) struct Redis {
     primary: Rc<Link>,
     replica: Option<Rc<Link>>,
     timer: Rc<Timer>,
     timeout: Duration,
-    room: Room,
-    /// Whether values are read up to [`CAP`] only. The host puts them into the memory of the
-    /// instance, which traps when there is no room, and gets none of it back: so an instance has
-    /// room for one value of any size, and not for a second, larger one. Reading by a script from
-    /// the start would cost every lookup what only this one needs.
+    memory: Semaphore,
+    /// Whether at most [`CAP`] bytes of a value are read.
+    ///
+    /// The host puts values into the memory of the instance, which traps if there is no room, and gets
+    /// none of it back. So an instance has room for one value of any size, but not for a second, larger
+    /// one. A script from the start would make every lookup pay for this rare case.
     capped: Cell<bool>,
 }
 
 impl Redis {
-    /// The Redis of this configuration. Connects at the first command.
-    pub fn new(config: &CacheConfig, timer: Rc<Timer>, stats: &Rc<Stats>) -> Self {
+    /// Connects at the first command.
+    pub(crate) fn new(config: &RedisConfig, timer: Rc<Timer>, stats: &Rc<Stats>) -> Self {
         let link = |role, address: &Address| {
-            let endpoint = Endpoint {
+            let server = Server {
                 role,
                 address: address.clone(),
                 login: config.login.clone(),
                 database: config.database,
                 timeout: config.timeout,
             };
-            Link::new(endpoint, Rc::clone(&timer), Rc::clone(stats))
+            Link::new(server, Rc::clone(&timer), Rc::clone(stats))
         };
         let replica = config.replica.as_ref();
         Self {
-            primary: link("primary", &config.redis),
+            primary: link("primary", &config.primary),
             replica: replica.map(|address| link("replica", address)),
             timer,
             timeout: config.timeout,
-            room: Room::of(ROOM),
+            memory: Semaphore::new(ENTRIES_IN_MEMORY),
             capped: Cell::new(false),
         }
     }
 
-    /// GET: what the key holds, if it is there. If there is another key to be asked for, MGET: it
-    /// takes 1 to 3 % of the lookups per second, where a second command took 5 to 8 %. PTTL is sent
-    /// with it if its lifetime is asked for.
-    pub async fn get(&self, key: &str, read: Read<'_>) -> Result<Option<Stored>, Failure> {
+    /// GET: reads the value of a key. PTTL is sent with it for the lifetime. With another key it is
+    /// MGET, which costs 1 to 3 % of the lookups per second; a second command cost 5 to 8 %.
+    pub(crate) async fn get(
+        &self,
+        key: &str,
+        read: ReadOptions<'_>,
+    ) -> Result<Option<RawValue>, Error> {
         let mut get = match read.fresh {
-            fresh if self.capped.get() => capped([key].into_iter().chain(fresh)),
+            fresh if self.capped.get() => capped(GET_CAPPED, [key].into_iter().chain(fresh)),
             None => Command::new("GET").arg(key),
             Some(fresh) => Command::new("MGET").arg(key).arg(fresh),
         };
@@ -148,142 +154,141 @@ impl Redis {
         let mut reply = self.read(get, read.replica, &deadline).await?.into_iter();
         let value = reply.next();
         let fresh = read.fresh.and_then(|_| reply.next());
-        stored(value, fresh, reply.next())
+        raw_value(value, fresh, reply.next())
     }
 
-    /// MGET: what each key holds, in order, and the room that it takes in memory, to be held
-    /// as long as it is there.
-    pub async fn get_many(
+    /// MGET: reads the value of each key, in order. The caller must hold the permit for as long as the
+    /// values are in memory.
+    pub(crate) async fn get_many(
         &self,
         keys: &[String],
-        read: Read<'_>,
-    ) -> Result<(Vec<Option<Stored>>, Option<Taken<'_>>), Failure> {
+        read: ReadOptions<'_>,
+    ) -> Result<(Vec<Option<RawValue>>, Option<Permit<'_>>), Error> {
         if keys.is_empty() {
             return Ok((Vec::new(), None));
         }
-        let (room, deadline) = self.room(keys.len()).await?;
+        let (permit, deadline) = self.admit(keys.len()).await?;
         let length = if read.lifetime { 2 } else { 1 } * keys.len();
         let command = if read.lifetime {
-            Command::script(GET_MANY_WITH_LIFETIMES, keys).cap()
+            capped(GET_MANY_WITH_LIFETIMES, keys)
         } else if self.capped.get() {
-            capped(keys)
+            capped(GET_CAPPED, keys)
         } else {
             Command::new("MGET").args(keys.iter().map(String::as_str))
         };
         let mut values = self.read(command, read.replica, &deadline).await?;
         if values.len() != length {
-            return Err(Failure::Unexpected);
+            return Err(Error::Unexpected);
         }
         let lifetimes = values.split_off(keys.len());
         let mut lifetimes = lifetimes.into_iter();
-        let value = |value| stored(Some(value), None, lifetimes.next());
+        let value = |value| raw_value(Some(value), None, lifetimes.next());
         let values = values.into_iter().map(value).collect::<Result<_, _>>()?;
-        Ok((values, room))
+        Ok((values, permit))
     }
 
-    /// SET with EX: the value and its lifetime in one command. What becomes of its `companions` is
+    /// SET with EX: sets the value and its lifetime in one command. The change of the auxiliary keys is
     /// sent with it.
-    pub async fn set(
+    pub(crate) async fn set(
         &self,
         key: &str,
         value: Vec<u8>,
         ttl: Ttl,
-        companions: &Companions,
-    ) -> Result<(), Failure> {
+        auxiliary: &AuxiliaryKeys,
+    ) -> Result<(), Error> {
         let command = Command::new("SET").arg(key).arg(value).arg("EX");
         let command = command.integer(ttl.seconds().into());
-        self.write(command.and_then(companions.after_write()))
-            .await?;
+        self.write(with_auxiliary(command, auxiliary)).await?;
         Ok(())
     }
 
-    /// Sets all of the keys, or none. Where a key stands twice, the later value counts. What
-    /// becomes of their `companions` is sent with it.
-    pub async fn set_many(
+    /// Sets all of the keys, or none. If a key repeats, the last value wins. The change of the
+    /// auxiliary keys is sent with it.
+    pub(crate) async fn set_many(
         &self,
         keys: &[String],
         values: Vec<Vec<u8>>,
         ttl: Ttl,
-        companions: &Companions,
-    ) -> Result<(), Failure> {
+        auxiliary: &AuxiliaryKeys,
+    ) -> Result<(), Error> {
         if keys.is_empty() {
             return Ok(());
         }
-        let (_room, deadline) = self.room(ROOM_OF_A_WRITE * keys.len()).await?;
+        let (_permit, deadline) = self.admit(PERMITS_FOR_A_WRITE * keys.len()).await?;
         let command = Command::script(SET_MANY, keys)
             .integer(ttl.seconds().into())
-            .args(values)
-            .and_then(companions.after_write());
+            .args(values);
+        let command = with_auxiliary(command, auxiliary);
         self.primary.call(&command, &deadline).await?;
         Ok(())
     }
 
-    /// DEL: how many of the keys were there. A key that a lost connection cut off from
-    /// its answer is deleted again, and then counts as not there.
-    pub async fn delete(&self, keys: &[String]) -> Result<u32, Failure> {
+    /// DEL: removes the keys, and returns how many existed. If a lost connection cuts off the reply, the
+    /// command is sent again, and keys that it had removed do not count.
+    pub(crate) async fn delete(&self, keys: &[String]) -> Result<u32, Error> {
         if keys.is_empty() {
             return Ok(0);
         }
         let command = Command::new("DEL").args(keys.iter().map(String::as_str));
-        count_of(&self.write(command).await?)
+        count(&self.write(command).await?)
     }
 
-    /// SCAN: some of the keys that match the pattern, and where to go on; none at the end. A key
-    /// may come twice, and no key may come although there are more.
-    pub async fn scan(
+    /// SCAN: returns some of the keys that match the pattern, and the next cursor, or none at the end.
+    /// A key may come twice. There may be no key although more follow.
+    pub(crate) async fn scan(
         &self,
         cursor: u64,
         pattern: &str,
         count: u32,
         deadline: &Deadline,
-    ) -> Result<(Vec<String>, Option<NonZeroU64>), Failure> {
+    ) -> Result<(Vec<String>, Option<NonZeroU64>), Error> {
         let command = Command::new("SCAN").arg(cursor.to_string());
         let command = command.arg("MATCH").arg(pattern);
         let command = command.arg("COUNT").integer(count.into());
         let reply = self.primary.call(&command, deadline).await?;
         let mut reply = reply.into_iter().map(text);
         let next = reply.next().flatten().and_then(|next| next.parse().ok());
-        let next = next.ok_or(Failure::Unexpected)?;
-        // A key that is not UTF-8 is none of ours.
+        let next = next.ok_or(Error::Unexpected)?;
+        // Our keys are UTF-8.
         Ok((reply.flatten().collect(), NonZeroU64::new(next)))
     }
 
-    /// PING.
-    pub async fn ping(&self) -> Result<(), Failure> {
+    pub(crate) async fn ping(&self) -> Result<(), Error> {
         self.write(Command::new("PING")).await?;
         Ok(())
     }
 
-    /// The deadline of an operation that begins now.
-    pub fn deadline(&self) -> Deadline {
+    /// Returns the deadline of an operation that begins now.
+    pub(crate) fn deadline(&self) -> Deadline {
         self.timer.deadline(self.timeout)
     }
 
-    async fn write(&self, command: Command) -> Result<Reply, Failure> {
+    async fn write(&self, command: Command) -> Result<Reply, Error> {
         let deadline = self.deadline();
         self.primary.call(&command, &deadline).await
     }
 
-    /// Room for so many entries in memory, and when the operation on them must have ended. No
-    /// more than half of the time is spent on waiting: a command that is sent when there is no
-    /// time left would be taken for a Redis that does not answer.
-    async fn room(&self, entries: usize) -> Result<(Option<Taken<'_>>, Deadline), Failure> {
+    /// Waits until this many entries may be in memory, and returns the deadline of the operation.
+    ///
+    /// It waits for at most half of the time. A command that is sent with no time left would look like
+    /// a Redis that does not answer.
+    async fn admit(&self, entries: usize) -> Result<(Option<Permit<'_>>, Deadline), Error> {
         let deadline = self.deadline();
         if entries <= SMALL_BATCH {
             return Ok((None, deadline));
         }
         let half = deadline.at_most(self.timeout / 2);
-        let taken = half.race(self.room.take(entries)).await;
-        Ok((Some(taken.ok_or(Failure::Timeout)?), deadline.from_now()))
+        let permit = half.race(self.memory.acquire(entries)).await;
+        Ok((Some(permit.ok_or(Error::Timeout)?), deadline.restarted()))
     }
 
-    /// What there is to be read. See [`Redis::capped`] for what a large value changes.
+    /// Sends a command that reads values. See [`Redis::capped`] for the effect of a large one.
     async fn read(
         &self,
         command: Command,
         replica: bool,
         deadline: &Deadline,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, Error> {
         let reply = self.ask(command, replica, deadline).await?;
         let is_large = |value: &RedisResult| match value {
             RedisResult::Binary(value) => value.len() >= CAP,
@@ -295,18 +300,18 @@ impl Redis {
         Ok(reply)
     }
 
-    /// Asks the replica, if there is one, for at most half of the time: then, and if the
-    /// replica cannot answer, the primary.
+    /// Asks the replica first, if it may answer, for at most half of the time. If it cannot answer, asks
+    /// the primary.
     async fn ask(
         &self,
         command: Command,
         replica: bool,
         deadline: &Deadline,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, Error> {
         if let Some(replica) = self.replica.as_ref().filter(|_| replica) {
             let half = deadline.at_most(self.timeout / 2);
             match replica.call(&command, &half).await {
-                Err(failure) if failure != Failure::WrongType => {}
+                Err(error) if error != Error::WrongType => {}
                 answered => return answered,
             }
         }
@@ -314,119 +319,42 @@ impl Redis {
     }
 }
 
-/// Reads these keys, but of a value no more than shows that it is too large.
-fn capped(keys: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
-    Command::script(GET_CAPPED, keys).cap()
+/// Begins a script that returns at most [`CAP`] bytes of each value.
+fn capped(script: &'static str, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
+    Command::script(script, keys).integer(i64::try_from(CAP).unwrap_or(i64::MAX))
 }
 
-/// What the answers to GET, to another GET and to PTTL say.
-fn stored(
+/// Sends the change of the auxiliary keys with a write.
+fn with_auxiliary(write: Command, auxiliary: &AuxiliaryKeys) -> Command {
+    match auxiliary.after_write() {
+        Some(change) => write.and(change),
+        None => write,
+    }
+}
+
+/// Reads the replies to GET, to GET of the other key, and to PTTL.
+fn raw_value(
     value: Option<RedisResult>,
     fresh: Option<RedisResult>,
     lifetime: Option<RedisResult>,
-) -> Result<Option<Stored>, Failure> {
+) -> Result<Option<RawValue>, Error> {
     let value = match value {
         Some(RedisResult::Binary(value)) => value,
         Some(RedisResult::Nil) => return Ok(None),
-        _ => return Err(Failure::Unexpected),
+        _ => return Err(Error::Unexpected),
     };
     let remaining = match lifetime {
         None | Some(RedisResult::Int64(-1)) => None,
-        // Below -1 is gone: it ran out between the two commands.
+        // Below -1 the key does not exist: it expired between the two commands.
         Some(RedisResult::Int64(millis)) => match u64::try_from(millis) {
             Ok(millis) => Some(Duration::from_millis(millis)),
             Err(_) => return Ok(None),
         },
-        Some(_) => return Err(Failure::Unexpected),
+        Some(_) => return Err(Error::Unexpected),
     };
-    Ok(Some(Stored {
+    Ok(Some(RawValue {
         value,
         remaining,
         fresh: matches!(fresh, Some(RedisResult::Binary(_))),
     }))
-}
-
-/// The text that Redis answers, if it is that.
-fn text(reply: RedisResult) -> Option<String> {
-    match reply {
-        RedisResult::Binary(bytes) => String::from_utf8(bytes).ok(),
-        _ => None,
-    }
-}
-
-/// What Redis answers: one value, or the values of an array without its nesting.
-type Reply = Vec<RedisResult>;
-
-/// One command, or two that are sent together. They must be idempotent: they may be sent
-/// twice.
-struct Command {
-    name: &'static str,
-    arguments: Vec<RedisParameter>,
-    next: Option<Box<Command>>,
-}
-
-impl Command {
-    fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            arguments: Vec::new(),
-            next: None,
-        }
-    }
-
-    /// The script, over these keys. Its arguments follow.
-    fn script(script: &'static str, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let keys: Vec<_> = keys.into_iter().collect();
-        let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-        let command = Self::new("EVAL").arg(script).integer(count);
-        command.args(keys.iter().map(AsRef::as_ref))
-    }
-
-    /// The script's next argument: how much is read of a value.
-    fn cap(self) -> Self {
-        self.integer(i64::try_from(CAP).unwrap_or(i64::MAX))
-    }
-
-    fn and(mut self, next: Self) -> Self {
-        self.next = Some(Box::new(next));
-        self
-    }
-
-    fn and_then(self, next: Option<Self>) -> Self {
-        match next {
-            None => self,
-            Some(next) => self.and(next),
-        }
-    }
-
-    fn arg(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.arguments.push(RedisParameter::Binary(bytes.into()));
-        self
-    }
-
-    fn args(self, all: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Self {
-        all.into_iter().fold(self, Self::arg)
-    }
-
-    /// The answer, or both answers in a row.
-    async fn run(&self, connection: &Connection) -> Result<Reply, Failure> {
-        let Some(next) = &self.next else {
-            return self.send(connection).await;
-        };
-        let (mut reply, more) = try_join(self.send(connection), next.send(connection)).await?;
-        reply.extend(more);
-        Ok(reply)
-    }
-
-    async fn send(&self, connection: &Connection) -> Result<Reply, Failure> {
-        let reply = connection
-            .execute(self.name, self.arguments.iter().cloned())
-            .await;
-        reply.map_err(|error| Failure::from_command(&error))
-    }
-
-    fn integer(mut self, integer: i64) -> Self {
-        self.arguments.push(RedisParameter::Int64(integer));
-        self
-    }
 }

@@ -1,90 +1,96 @@
-//! What is counted: how often the cache helped, how it failed, how long it took. No I/O.
+//! Counts: how often the cache helped, how it failed, and how long it took. No I/O.
 
 mod histogram;
+mod hours;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::mem;
 
 use spin_sdk::wasip3::clocks::monotonic_clock;
+use strum::{IntoStaticStr, VariantArray};
 
-pub use self::histogram::{BOUNDS, Histogram, Percentiles};
+pub use self::histogram::BOUNDS;
+pub(crate) use self::histogram::Histogram;
+pub use self::hours::{Hour, HourStats, Hours};
 
-/// Gives the variants of an enum their names.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$of])* $variant,)+ }
-
-        impl $name {
-            /// Every one, in order.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// Its name.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-    };
+/// An operation of the cache, under the name of its WIT function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "wit/cache.wit documents the functions")]
+pub enum Operation {
+    Get,
+    GetMany,
+    GetSummary,
+    Exists,
+    Lookup,
+    Set,
+    SetMany,
+    Delete,
+    DeleteMany,
+    Ping,
 }
 
-named! {
-    /// An operation of the cache, by the name that its function has in WIT.
-    #[expect(missing_docs, reason = "wit/cache.wit says what each does")]
-    Operation {
-        Get = "get",
-        GetMany = "get-many",
-        GetSummary = "get-summary",
-        Exists = "exists",
-        Lookup = "lookup",
-        Set = "set",
-        SetMany = "set-many",
-        Delete = "delete",
-        DeleteMany = "delete-many",
-        Ping = "ping",
+impl Operation {
+    /// Returns the name.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// Returns true if the operation looks connections up, and so has hits and misses.
+    pub(crate) fn is_lookup(self) -> bool {
+        matches!(
+            self,
+            Self::Get | Self::GetMany | Self::GetSummary | Self::Exists | Self::Lookup
+        )
     }
 }
 
-named! {
-    /// What may happen in an operation.
-    Event {
-        /// What was stored was no connection.
-        CorruptEntry = "corrupt-entries",
-        /// A command to Redis, or an attempt to connect, had no answer in time.
-        Timeout = "timeouts",
-        /// A Redis that failed is left alone for a while.
-        BreakerOpening = "breaker-openings",
-        /// A lookup was answered with what another one found at the same time.
-        CoalescedLookup = "coalesced-lookups",
-        /// A connection to Redis took the place of one that was lost.
-        Reconnection = "reconnections",
-        /// The origin was asked.
-        OriginRequest = "origin-requests",
-        /// The origin did not answer, or not as it should.
-        OriginFailure = "origin-failures",
+/// Something that happens in operations, and is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Counter {
+    /// The stored bytes are not a connection.
+    CorruptEntries,
+    /// Redis did not answer a command, or an attempt to connect, in time.
+    Timeouts,
+    /// Redis failed and is left alone for a while.
+    BreakerOpenings,
+    /// A lookup shared the answer of another one.
+    CoalescedLookups,
+    /// A new connection to Redis replaced a lost one.
+    Reconnections,
+    /// The origin was asked.
+    OriginRequests,
+    /// The origin did not answer as it should.
+    OriginFailures,
+}
+
+impl Counter {
+    /// Returns the name.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
-/// What an operation came to. As in the existing application a lookup is a hit or a miss; one
-/// that Redis could not answer is an error besides.
+/// The result of operations. As in the existing application, a lookup is a hit or a miss; one that
+/// Redis could not answer is a miss and an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Connections that were answered from the cache, or known from it not to exist.
+    /// Connections that the cache had, or knew not to exist.
     pub hits: u64,
-    /// Connections that were not.
+    /// Connections that the cache did not have.
     pub misses: u64,
     /// Operations, or lookups in them, that Redis did not carry out.
     pub errors: u64,
 }
 
-/// Something that an operation comes to.
-pub trait Tallied {
-    /// What of it counts.
+/// The result of an operation, which can be tallied.
+pub(crate) trait Tallied {
     fn tally(&self) -> Tally;
 }
 
-/// A write, or a ping.
+/// The result of a write or a ping.
 impl<T, E> Tallied for Result<T, E> {
     fn tally(&self) -> Tally {
         Tally {
@@ -111,13 +117,13 @@ impl Tally {
         self.errors = self.errors.saturating_add(other.errors);
     }
 
-    /// Lookups: hits and misses.
-    pub fn total(self) -> u64 {
+    /// Returns the number of lookups.
+    pub(crate) fn total(self) -> u64 {
         self.hits.saturating_add(self.misses)
     }
 
-    /// Hits among the lookups, in ten-thousandths, rounded; 0 if there were none.
-    pub fn hit_rate(self) -> u64 {
+    /// Returns the share of hits in ten-thousandths, rounded. Without lookups it is 0.
+    pub(crate) fn hit_rate(self) -> u64 {
         match self.total() {
             0 => 0,
             total => (self.hits as f64 * 10_000.0 / total as f64 + 0.5) as u64,
@@ -125,37 +131,37 @@ impl Tally {
     }
 }
 
-/// What was counted of one operation.
+/// The counts of one operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OperationCounts {
-    /// What it came to.
+    /// How often it helped and failed.
     pub tally: Tally,
-    /// How often it was called, and how long that took.
+    /// How often it was called, and how long it took.
     pub latency: Histogram,
 }
 
-/// What was counted.
+/// Everything that was counted in some time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    operations: [OperationCounts; Operation::ALL.len()],
-    events: [u64; Event::ALL.len()],
+    operations: [OperationCounts; Operation::VARIANTS.len()],
+    counters: [u64; Counter::VARIANTS.len()],
 }
 
 impl Counts {
-    /// What was counted of an operation.
+    /// Returns the counts of one operation.
     pub fn of(&self, operation: Operation) -> &OperationCounts {
         &self.operations[operation as usize]
     }
 
-    /// How often something happened.
-    pub fn happened(&self, event: Event) -> u64 {
-        self.events[event as usize]
+    /// Returns the value of a counter.
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize]
     }
 
-    /// What was counted of all lookups together.
-    pub fn lookups(&self) -> OperationCounts {
+    /// Adds up the counts of all lookups.
+    pub(crate) fn lookups(&self) -> OperationCounts {
         let mut sum = OperationCounts::default();
-        for operation in Operation::ALL.iter().filter(|one| one.is_lookup()) {
+        for operation in Operation::VARIANTS.iter().filter(|one| one.is_lookup()) {
             let of = self.of(*operation);
             sum.tally.add(of.tally);
             sum.latency.add(&of.latency);
@@ -163,19 +169,19 @@ impl Counts {
         sum
     }
 
-    /// The errors of all operations.
-    pub fn errors(&self) -> u64 {
+    /// Adds up the errors of all operations.
+    pub(crate) fn errors(&self) -> u64 {
         let errors = self.operations.iter().map(|of| of.tally.errors);
         errors.fold(0, u64::saturating_add)
     }
 
-    /// Adds what was counted elsewhere.
+    /// Adds counts from elsewhere.
     pub fn add(&mut self, other: &Self) {
         for (sum, of) in self.operations.iter_mut().zip(&other.operations) {
             sum.tally.add(of.tally);
             sum.latency.add(&of.latency);
         }
-        for (sum, count) in self.events.iter_mut().zip(&other.events) {
+        for (sum, count) in self.counters.iter_mut().zip(&other.counters) {
             *sum = sum.saturating_add(*count);
         }
     }
@@ -187,15 +193,15 @@ impl Counts {
         of.latency.record(nanoseconds);
     }
 
-    /// Counts an event.
-    pub fn happen(&mut self, event: Event) {
-        self.events[event as usize] += 1;
+    /// Adds 1 to a counter.
+    pub fn increment(&mut self, counter: Counter) {
+        self.counters[counter as usize] += 1;
     }
 
-    /// Each count that is not 0, by the name under which it is kept.
+    /// Returns each count that is not 0, under the name of its field in Redis.
     pub fn fields(&self) -> Vec<(String, u64)> {
         let mut fields = Vec::new();
-        // `visit` hands out counts to be changed.
+        // `visit` hands out counts that can be changed.
         self.clone().visit(|name, count| {
             if *count > 0 {
                 fields.push((name(), *count));
@@ -204,16 +210,16 @@ impl Counts {
         fields
     }
 
-    /// The counts that are kept under these names. Other names are those of newer versions.
-    pub fn from_fields(mut kept: impl FnMut(&str) -> Option<u64>) -> Self {
+    /// Reads counts by the names of their fields. Newer versions may have other names besides.
+    pub fn from_fields(mut field: impl FnMut(&str) -> Option<u64>) -> Self {
         let mut counts = Self::default();
-        counts.visit(|name, count| *count = kept(&name()).unwrap_or(0));
+        counts.visit(|name, count| *count = field(&name()).unwrap_or(0));
         counts
     }
 
     /// Shows each count, and its name, to `look`.
     fn visit(&mut self, mut look: impl FnMut(&dyn Fn() -> String, &mut u64)) {
-        for (of, operation) in self.operations.iter_mut().zip(Operation::ALL) {
+        for (of, operation) in self.operations.iter_mut().zip(Operation::VARIANTS) {
             let name = operation.name();
             let Tally {
                 hits,
@@ -234,44 +240,34 @@ impl Counts {
                 );
             }
         }
-        for (count, event) in self.events.iter_mut().zip(Event::ALL) {
-            look(&|| event.name().to_owned(), count);
+        for (count, counter) in self.counters.iter_mut().zip(Counter::VARIANTS) {
+            look(&|| counter.name().to_owned(), count);
         }
     }
 }
 
-impl Operation {
-    /// Whether it looks connections up: it has hits and misses.
-    pub fn is_lookup(self) -> bool {
-        matches!(
-            self,
-            Self::Get | Self::GetMany | Self::GetSummary | Self::Exists | Self::Lookup
-        )
-    }
-}
-
-/// What an instance has counted and not yet handed on.
+/// Counts that an instance has not flushed to Redis yet.
 #[derive(Default)]
-pub struct Stats {
+pub(crate) struct Stats {
     counts: RefCell<Counts>,
-    /// Whether there are any.
     has_some: Cell<bool>,
-    /// Called when something was counted. Without it nothing is.
+    /// Called whenever something is counted. Nothing is counted without a listener.
     listener: OnceCell<Box<dyn Fn()>>,
-    /// How many operations are under way, and how many have begun so far.
+    /// How many operations are under way.
     under_way: Cell<u64>,
+    /// How many operations have begun so far.
     begun: Cell<u64>,
 }
 
 impl Stats {
-    /// Has this called whenever something was counted. Until then nothing is.
-    pub fn listen(&self, listener: impl Fn() + 'static) {
+    /// Begins to count, and calls the listener whenever something is counted.
+    pub(crate) fn listen(&self, listener: impl Fn() + 'static) {
         let _first = self.listener.set(Box::new(listener));
     }
 
-    /// Counts an event.
-    pub fn happen(&self, event: Event) {
-        self.count(|counts| counts.happen(event));
+    /// Adds 1 to a counter.
+    pub(crate) fn increment(&self, counter: Counter) {
+        self.count(|counts| counts.increment(counter));
     }
 
     fn count(&self, count: impl FnOnce(&mut Counts)) {
@@ -282,8 +278,8 @@ impl Stats {
         }
     }
 
-    /// Carries out `work`, and counts what it comes to and how long it takes.
-    pub async fn measure<T: Tallied>(
+    /// Does the work, and counts its result and how long it takes.
+    pub(crate) async fn measure<T: Tallied>(
         &self,
         operation: Operation,
         work: impl Future<Output = T>,
@@ -299,24 +295,24 @@ impl Stats {
         result
     }
 
-    /// What was counted; from now on it counts as handed on.
-    pub fn take(&self) -> Counts {
+    /// Takes the counts away.
+    pub(crate) fn take(&self) -> Counts {
         self.has_some.set(false);
         mem::take(&mut *self.counts.borrow_mut())
     }
 
-    /// Whether nothing was counted since.
-    pub fn is_empty(&self) -> bool {
+    /// Returns true if nothing was counted since [`Self::take`].
+    pub(crate) fn is_empty(&self) -> bool {
         !self.has_some.get()
     }
 
-    /// Whether nothing is under way.
-    pub fn is_quiet(&self) -> bool {
+    /// Returns true if no operation is under way.
+    pub(crate) fn is_quiet(&self) -> bool {
         self.under_way.get() == 0
     }
 
-    /// How many operations have begun so far.
-    pub fn begun(&self) -> u64 {
+    /// Returns how many operations have begun so far.
+    pub(crate) fn begun(&self) -> u64 {
         self.begun.get()
     }
 }
@@ -352,16 +348,16 @@ mod tests {
     #[test]
     fn what_is_kept_by_name_is_read_back() {
         let mut counts = Counts::default();
-        for (index, operation) in Operation::ALL.iter().enumerate() {
+        for (index, operation) in Operation::VARIANTS.iter().enumerate() {
             for _ in 0..=index {
                 counts.record(*operation, HIT, 1_000_000 * index as u64);
             }
         }
         let failed = Err::<(), ()>(()).tally();
         counts.record(Operation::Set, failed, u64::MAX);
-        for (index, event) in Event::ALL.iter().enumerate() {
+        for (index, counter) in Counter::VARIANTS.iter().enumerate() {
             for _ in 0..=index {
-                counts.happen(*event);
+                counts.increment(*counter);
             }
         }
         let fields: BTreeMap<_, _> = counts.fields().into_iter().collect();

@@ -13,10 +13,11 @@ mod message;
 
 use std::collections::BTreeSet;
 
-use provider_connection_cache::connection::{Id, ProviderConnection};
-use provider_connection_cache::entry::{Corrupt, decode_given, decode_stored, encode};
+use provider_connection_cache::connection::entry::{
+    DecodeError, decode_given, decode_stored, encode,
+};
+use provider_connection_cache::connection::{Id, ProviderConnection, Timestamp};
 use provider_connection_cache::http::body;
-use provider_connection_cache::timestamp::Timestamp;
 use serde_json::Value;
 
 pub use self::message::request;
@@ -28,11 +29,11 @@ pub fn entry(bytes: &[u8]) {
     match json::judge(bytes) {
         Judged::Object { repeats, .. } => {
             if repeats {
-                assert_eq!(given, Err(Corrupt::RepeatedName));
+                assert_eq!(given, Err(DecodeError::RepeatedName));
             }
-            assert_ne!(given, Err(Corrupt::NotAnObject));
+            assert_ne!(given, Err(DecodeError::NotAnObject));
         }
-        Judged::Other => assert_eq!(given, Err(Corrupt::NotAnObject)),
+        Judged::Other => assert_eq!(given, Err(DecodeError::NotAnObject)),
         Judged::Unsure => {}
     }
     if let Ok(connection) = given {
@@ -41,7 +42,7 @@ pub fn entry(bytes: &[u8]) {
         assert_eq!(decode_stored(id, bytes).as_ref(), Ok(&connection));
         let other = Id::parse("id", given::OTHER_ID).expect("a UUID");
         if other != id {
-            assert_eq!(decode_stored(other, bytes), Err(Corrupt::OtherId));
+            assert_eq!(decode_stored(other, bytes), Err(DecodeError::OtherId));
         }
     }
 }

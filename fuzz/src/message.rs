@@ -2,13 +2,14 @@
 
 use std::sync::LazyLock;
 
-use provider_connection_cache::config::{ConfigError, Variable, Variables};
+use provider_connection_cache::config::ConfigError;
+use provider_connection_cache::http::action::{Action, View};
 use provider_connection_cache::http::answer::Answer;
 use provider_connection_cache::http::body;
-use provider_connection_cache::http::command::{Command, Head, View};
 use provider_connection_cache::http::problem::Problem;
+use provider_connection_cache::http::request::Head;
 use provider_connection_cache::http::route::BASE;
-use provider_connection_cache::tokens::Tokens;
+use provider_connection_cache::http::tokens::Tokens;
 
 use crate::given;
 
@@ -16,12 +17,8 @@ use crate::given;
 const READ_TOKEN: &str = "read-token-of-the-fuzzer-0123456";
 const WRITE_TOKEN: &str = "write-token-of-the-fuzzer-012345";
 
-static TOKENS: LazyLock<Result<Tokens, ConfigError>> = LazyLock::new(|| {
-    let mut variables = Variables::default();
-    variables.set(Variable::ReadToken, READ_TOKEN);
-    variables.set(Variable::WriteToken, WRITE_TOKEN);
-    Tokens::try_from(&variables)
-});
+static TOKENS: LazyLock<Result<Tokens, ConfigError>> =
+    LazyLock::new(|| Tokens::parse(READ_TOKEN, WRITE_TOKEN));
 
 /// A request as a seed has it: the method and the target in the first line, a header in each
 /// that follows, then an empty line and the body.
@@ -91,8 +88,8 @@ pub fn request(bytes: &[u8]) {
         return;
     };
     let (reads, writes) = (message.shows(READ_TOKEN), message.shows(WRITE_TOKEN));
-    let command = match Command::parse(&TOKENS, &message) {
-        Ok(command) => command,
+    let action = match Action::parse(&TOKENS, &message) {
+        Ok(action) => action,
         Err(problem) => {
             let status = problem.kind().status();
             let path = message.path_and_query().0;
@@ -102,13 +99,11 @@ pub fn request(bytes: &[u8]) {
             return says_little(problem);
         }
     };
-    let (needs_write, id) = match &command {
-        Command::Live | Command::Ready => return,
-        Command::Openapi | Command::Metrics | Command::Stats { .. } | Command::Lookup => {
-            (false, None)
-        }
-        Command::Get { id, view, .. } => (*view == View::Full, Some(id)),
-        Command::Put { id, .. } | Command::Delete { id } => (true, Some(id)),
+    let (needs_write, id) = match &action {
+        Action::Live | Action::Ready => return,
+        Action::Openapi | Action::Metrics | Action::Stats { .. } | Action::Lookup => (false, None),
+        Action::Get { id, view, .. } => (*view == View::Full, Some(id)),
+        Action::Put { id, .. } | Action::Delete { id } => (true, Some(id)),
     };
     assert!(writes || reads && !needs_write, "let in without the token");
     if let Some(id) = id {
@@ -116,9 +111,9 @@ pub fn request(bytes: &[u8]) {
         let text = decoded(segment.unwrap_or_default());
         assert_eq!(given::uuid(&text), Some(id.to_string()));
     }
-    let refused = match command {
-        Command::Put { id, .. } => body::connection(id, message.body).err(),
-        Command::Lookup => body::ids(message.body).err(),
+    let refused = match action {
+        Action::Put { id, .. } => body::connection(id, message.body).err(),
+        Action::Lookup => body::ids(message.body).err(),
         _ => None,
     };
     if let Some(problem) = refused {

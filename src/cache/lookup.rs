@@ -1,63 +1,63 @@
-//! What a read came to.
+//! The result of a lookup.
 
 use std::time::Duration;
 
 use crate::connection::ProviderConnection;
-use crate::entry::Corrupt;
+use crate::connection::entry::DecodeError;
 use crate::origin;
 use crate::redis;
 use crate::stats::{Tallied, Tally};
 
-/// What a read found.
+/// The result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup<T> {
-    /// It is cached.
+    /// The connection is cached.
     Hit(T),
-    /// It is not cached, and there is no origin to ask.
+    /// The connection is not cached, and there is no origin to ask.
     Absent(Absence),
-    /// It is cached that there is no such connection.
+    /// The cache knows that there is no such connection.
     NotFound,
-    /// It is not cached, and the origin was asked.
+    /// The connection is not cached, and the origin was asked.
     Forwarded(Forward<T>),
 }
 
-/// Why Redis has no answer.
+/// Why Redis has no entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// It is not there.
+    /// There is none.
     Miss,
-    /// What is there is not it.
-    Corrupt(Corrupt),
-    /// Redis did not say.
-    Unavailable(redis::Failure),
+    /// The stored bytes are not the connection.
+    Corrupt(DecodeError),
+    /// Redis did not answer.
+    Unavailable(redis::Error),
 }
 
-/// What came of asking the origin.
+/// A lookup that asked the origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward<T> {
-    /// Why it was asked.
+    /// Why the origin was asked.
     pub because: Absence,
-    /// What it said.
+    /// The result.
     pub outcome: Outcome<T>,
-    /// Whether somebody else had asked it already, whose answer this is.
+    /// Whether the result is that of another request, which had asked before.
     pub collapsed: bool,
-    /// Whether there was a write meanwhile, than which this may be older.
-    pub overtaken: bool,
+    /// Whether a write came in between. The result may be older than that.
+    pub(crate) overtaken: bool,
 }
 
-/// What the origin said.
+/// The result of asking the origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<T> {
-    /// It is this, and now it is stored.
+    /// The origin has the connection, and now it is stored.
     Stored(T),
-    /// It is this, but it is not stored: Redis is away, or the origin forbids it.
+    /// The origin has the connection, but it is not stored: Redis failed, or the origin forbids it.
     Passed(T),
     /// There is no such connection.
     NotFound,
-    /// Nothing; but this was cached until not long ago.
-    Stale(T, origin::Failure),
-    /// Nothing.
-    Failed(origin::Failure),
+    /// The origin failed, but an entry that expired recently may answer.
+    Stale(T, origin::Error),
+    /// The origin failed.
+    Failed(origin::Error),
 }
 
 impl<T> Outcome<T> {
@@ -68,8 +68,8 @@ impl<T> Outcome<T> {
         }
     }
 
-    /// The same, if it could not be stored.
-    pub fn not_stored(self) -> Self {
+    /// Corrects the outcome if the connection could not be stored.
+    pub(super) fn not_stored(self) -> Self {
         match self {
             Self::Stored(found) => Self::Passed(found),
             outcome => outcome,
@@ -81,25 +81,25 @@ impl<T> Outcome<T> {
             Self::Stored(found) => Outcome::Stored(found),
             Self::Passed(found) => Outcome::Passed(found),
             Self::NotFound => Outcome::NotFound,
-            Self::Stale(found, failure) => Outcome::Stale(found, *failure),
-            Self::Failed(failure) => Outcome::Failed(*failure),
+            Self::Stale(found, error) => Outcome::Stale(found, *error),
+            Self::Failed(error) => Outcome::Failed(*error),
         }
     }
 
-    /// The same with `f` done to what was found.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Outcome<U> {
+    /// Converts the connection by `f`, if there is one.
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Outcome<U> {
         match self {
             Self::Stored(found) => Outcome::Stored(f(found)),
             Self::Passed(found) => Outcome::Passed(f(found)),
             Self::NotFound => Outcome::NotFound,
-            Self::Stale(found, failure) => Outcome::Stale(f(found), failure),
-            Self::Failed(failure) => Outcome::Failed(failure),
+            Self::Stale(found, error) => Outcome::Stale(f(found), error),
+            Self::Failed(error) => Outcome::Failed(error),
         }
     }
 }
 
 impl<T> Lookup<T> {
-    /// What was found, if anything: every reason for nothing is the same.
+    /// Returns the connection, if there is one, without the reason if there is none.
     pub fn hit(self) -> Option<T> {
         match self {
             Self::Hit(found) => Some(found),
@@ -108,9 +108,9 @@ impl<T> Lookup<T> {
         }
     }
 
-    /// The same if what was found is wanted; otherwise as if there were no such connection, where
-    /// an origin says so (`reads_through`), and where none does.
-    pub fn filter(self, reads_through: bool, wanted: impl FnOnce(&T) -> bool) -> Self {
+    /// Hides a connection that is not `wanted`. The result is as if it did not exist, with an origin
+    /// (`reads_through`) or without one.
+    pub(crate) fn filter(self, reads_through: bool, wanted: impl FnOnce(&T) -> bool) -> Self {
         let found = match &self {
             Self::Hit(found) => Some(found),
             Self::Absent(_) | Self::NotFound => None,
@@ -129,8 +129,8 @@ impl<T> Lookup<T> {
         }
     }
 
-    /// The same with `f` done to what was found.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Lookup<U> {
+    /// Converts the connection by `f`, if there is one.
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Lookup<U> {
         match self {
             Self::Hit(found) => Lookup::Hit(f(found)),
             Self::Absent(absence) => Lookup::Absent(absence),
@@ -144,18 +144,18 @@ impl<T> Lookup<T> {
         }
     }
 
-    /// Whether somebody else had asked the origin already, whose answer this is.
-    pub fn is_collapsed(&self) -> bool {
+    /// Returns true if the result is that of another request to the origin.
+    pub(super) fn is_collapsed(&self) -> bool {
         matches!(self, Self::Forwarded(forward) if forward.collapsed)
     }
 
-    /// Whether this may be older than a write that had come before the one who shares it.
-    pub fn is_too_old_to_share(&self) -> bool {
+    /// Returns true if the result may be older than a write before the call that shares it.
+    pub(super) fn is_too_old_to_share(&self) -> bool {
         matches!(self, Self::Forwarded(forward) if forward.collapsed && forward.overtaken)
     }
 
-    /// What came of an attempt, and whether it was joined while somebody else made it.
-    pub fn shared((lookup, joined): (Self, bool)) -> Self {
+    /// Converts the result of [`Singleflight::share`](crate::rt::singleflight::Singleflight::share).
+    pub(super) fn shared((lookup, joined): (Self, bool)) -> Self {
         match lookup {
             Self::Forwarded(forward) => Self::Forwarded(Forward {
                 collapsed: forward.collapsed || joined,
@@ -166,8 +166,8 @@ impl<T> Lookup<T> {
     }
 }
 
-/// Who is told by the cache that there is no such connection does not ask the database either: that
-/// is a hit. What Redis could not answer is a miss, and an error besides.
+/// A connection that is known not to exist is a hit: the caller does not ask the database for it. If
+/// Redis cannot answer, that is a miss and an error.
 impl<T> Tallied for Lookup<T> {
     fn tally(&self) -> Tally {
         let because = match self {
@@ -189,17 +189,17 @@ impl<T> Tallied for Lookup<T> {
 }
 
 /// A connection and the rest of its lifetime in the cache.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The connection.
     pub connection: ProviderConnection,
-    /// The rest of its lifetime; none if it has no end, or if it was not asked for.
+    /// None if the entry does not expire, or if the read did not ask.
     pub remaining: Option<Duration>,
 }
 
 impl Entry {
-    /// The entry of a connection that is not stored, or no more.
-    pub fn gone(connection: ProviderConnection) -> Self {
+    /// Returns the entry of a connection that is not stored, or not any more.
+    pub(super) fn expired(connection: ProviderConnection) -> Self {
         Self {
             connection,
             remaining: Some(Duration::ZERO),

@@ -1,23 +1,22 @@
-//! What stands under the key of a connection while there is no entry: who asks the origin, or
-//! what came of it. No I/O.
+//! Markers: values under the key of a connection that are not entries. A marker says who asks the
+//! origin, or what the origin answered. No I/O.
 //!
-//! It is there and nowhere else so that any `SET` or `DEL` of that key, by whomever, takes it
-//! away: what is stored over it only if it is still there cannot be older than that write. The
-//! existing application reads it as a miss, for it has no `id`.
+//! Any `SET` or `DEL` of the key removes the marker, whoever sends it. An instance stores the answer
+//! of the origin only in place of its own marker, so the answer cannot be older than such a write.
+//! The existing application reads a marker as a miss, because it has no `id`.
 
 use std::fmt;
 
-use crate::connection::{Id, ProviderConnection};
-use crate::entry;
-use crate::json::{self, Node, Object};
-use crate::origin::Failure;
+use crate::connection::json::{self, Node, Object};
+use crate::connection::{Id, ProviderConnection, entry};
+use crate::origin::Error;
 
-/// What every marker begins with, and no entry.
-pub const PREFIX: &[u8] = b"{\"origin\":";
+/// Every marker begins with these bytes, and no entry does.
+pub(super) const PREFIX: &[u8] = b"{\"origin\":";
 
-/// Who asks the origin: a number that nobody else drew.
+/// Identifies one request to the origin: a random number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner(pub u64);
+pub(super) struct Owner(pub(super) u64);
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,58 +24,59 @@ impl fmt::Display for Owner {
     }
 }
 
-/// One such thing.
+/// A marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marker {
-    /// The origin is being asked, by this one. What came of it for the one before is told to those
-    /// who waited for that, and did not look in time.
-    Lease(Owner, Option<Outcome>),
-    /// The origin said that there is no such connection.
+pub(super) enum Marker {
+    /// The owner asks the origin. The verdict is that of the owner before, for the instances that
+    /// waited for it and did not look in time.
+    Lease(Owner, Option<Verdict>),
+    /// There is no such connection.
     NotFound,
-    /// What came of it: of interest to those who waited for this one, and to nobody else.
-    Outcome(Owner, Outcome),
+    /// The owner's request ended without an entry. This concerns only the instances that
+    /// waited for it.
+    Told(Owner, Verdict),
 }
 
-/// What came of asking the origin, if it is no entry.
+/// How an origin request ended that left no entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Verdict {
     /// There is no such connection.
     NotFound,
     /// There is one, but it must not be stored.
     NotStored,
-    /// It did not say.
-    Failed(Failure),
+    /// The origin failed.
+    Failed(Error),
 }
 
 impl Marker {
-    /// Its bytes.
-    pub fn encode(self) -> Vec<u8> {
-        let (origin, owner, outcome) = match self {
+    pub(super) fn encode(self) -> Vec<u8> {
+        let (origin, owner, verdict) = match self {
             Self::Lease(owner, before) => ("asked", Some(owner), before),
             Self::NotFound => ("not-found", None, None),
-            Self::Outcome(owner, outcome) => ("told", Some(owner), Some(outcome)),
+            Self::Told(owner, verdict) => ("told", Some(owner), Some(verdict)),
         };
         let mut text = format!(r#"{{"origin":"{origin}""#);
         if let Some(owner) = owner {
             text.push_str(&format!(r#","owner":"{owner}""#));
         }
-        match outcome {
+        match verdict {
             None => {}
-            Some(Outcome::NotFound) => text.push_str(r#","told":"not-found""#),
-            Some(Outcome::NotStored) => text.push_str(r#","told":"not-stored""#),
-            Some(Outcome::Failed(Failure::Status(status))) => {
+            Some(Verdict::NotFound) => text.push_str(r#","told":"not-found""#),
+            Some(Verdict::NotStored) => text.push_str(r#","told":"not-stored""#),
+            Some(Verdict::Failed(Error::Status(status))) => {
                 text.push_str(&format!(r#","status":"{status}""#));
             }
-            Some(Outcome::Failed(failure)) => {
-                text.push_str(&format!(r#","told":"{}""#, failure.name()));
+            Some(Verdict::Failed(error)) => {
+                let name = error.name().unwrap_or_default();
+                text.push_str(&format!(r#","told":"{name}""#));
             }
         }
         text.push('}');
         text.into_bytes()
     }
 
-    /// Reads one; none if these bytes are anything else.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Returns none if the bytes are anything else.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         if !bytes.starts_with(PREFIX) {
             return None;
         }
@@ -85,24 +85,24 @@ impl Marker {
         };
         let owner = text(&object, "owner").and_then(|owner| u64::from_str_radix(owner, 16).ok());
         let told = match (text(&object, "told"), text(&object, "status")) {
-            (Some("not-found"), _) => Some(Outcome::NotFound),
-            (Some("not-stored"), _) => Some(Outcome::NotStored),
-            (Some(name), _) => Some(Outcome::Failed(Failure::named(name)?)),
-            (None, Some(status)) => Some(Outcome::Failed(Failure::Status(status.parse().ok()?))),
+            (Some("not-found"), _) => Some(Verdict::NotFound),
+            (Some("not-stored"), _) => Some(Verdict::NotStored),
+            (Some(name), _) => Some(Verdict::Failed(name.parse().ok()?)),
+            (None, Some(status)) => Some(Verdict::Failed(Error::Status(status.parse().ok()?))),
             (None, None) => None,
         };
         match (text(&object, "origin")?, owner.map(Owner), told) {
             ("asked", Some(owner), before) => Some(Self::Lease(owner, before)),
             ("not-found", None, None) => Some(Self::NotFound),
-            ("told", Some(owner), Some(outcome)) => Some(Self::Outcome(owner, outcome)),
+            ("told", Some(owner), Some(verdict)) => Some(Self::Told(owner, verdict)),
             _ => None,
         }
     }
 }
 
-/// The entry that may answer although its lifetime is over, if there is one in this marker: that of
-/// a failure, to which Redis adds it, as the last member.
-pub fn stale_entry(id: Id, bytes: &[u8]) -> Option<ProviderConnection> {
+/// Returns the expired entry in the marker of a failure, if there is one. Redis adds it to the marker
+/// as the last member.
+pub(super) fn stale_entry(id: Id, bytes: &[u8]) -> Option<ProviderConnection> {
     let Some(Node::Object(marker)) = json::decode(bytes) else {
         return None;
     };
@@ -124,24 +124,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::connection::Id;
-    use crate::entry;
 
     fn all() -> Vec<Marker> {
         let owner = Owner(0x00ab_cdef_0123_4567);
-        let outcomes = [
-            Outcome::NotFound,
-            Outcome::NotStored,
-            Outcome::Failed(Failure::Timeout),
-            Outcome::Failed(Failure::Unreachable),
-            Outcome::Failed(Failure::NotAllowed),
-            Outcome::Failed(Failure::TooLarge),
-            Outcome::Failed(Failure::CutOff),
-            Outcome::Failed(Failure::Unreadable),
-            Outcome::Failed(Failure::Status(503)),
+        let verdicts = [
+            Verdict::NotFound,
+            Verdict::NotStored,
+            Verdict::Failed(Error::Timeout),
+            Verdict::Failed(Error::Unreachable),
+            Verdict::Failed(Error::NotAllowed),
+            Verdict::Failed(Error::TooLarge),
+            Verdict::Failed(Error::CutOff),
+            Verdict::Failed(Error::Unreadable),
+            Verdict::Failed(Error::Status(503)),
         ];
-        let told = outcomes.map(|outcome| Marker::Outcome(owner, outcome));
-        let after = outcomes.map(|outcome| Marker::Lease(owner, Some(outcome)));
+        let told = verdicts.map(|verdict| Marker::Told(owner, verdict));
+        let after = verdicts.map(|verdict| Marker::Lease(owner, Some(verdict)));
         let others = [Marker::Lease(owner, None), Marker::NotFound];
         others.into_iter().chain(told).chain(after).collect()
     }

@@ -1,13 +1,17 @@
-//! Who may do what: bearer tokens (RFC 6750), denied unless configured and shown.
+//! Access by bearer tokens (RFC 6750). Without a configured token, nobody has access.
 
-use super::command::Head;
 use super::problem::{Kind, Problem};
+use super::request::Head;
 use super::route::Access;
+use super::tokens::{Grant, Tokens};
 use crate::config::ConfigError;
-use crate::tokens::{Grant, Tokens};
+use crate::log;
 
-/// What the token of a request grants.
-pub fn grant(tokens: &Result<Tokens, ConfigError>, head: &impl Head) -> Result<Grant, Problem> {
+/// Returns what the token of a request grants.
+pub(super) fn grant(
+    tokens: &Result<Tokens, ConfigError>,
+    head: &impl Head,
+) -> Result<Grant, Problem> {
     let tokens = match tokens {
         Ok(tokens) if tokens.is_empty() => {
             let detail =
@@ -31,7 +35,7 @@ pub fn grant(tokens: &Result<Tokens, ConfigError>, head: &impl Head) -> Result<G
 }
 
 /// Fails unless the grant is enough for `access`.
-pub fn require(grant: Grant, access: Access) -> Result<(), Problem> {
+pub(super) fn require(grant: Grant, access: Access) -> Result<(), Problem> {
     let needed = match access {
         Access::Anyone => Grant::Nothing,
         Access::Read => Grant::Read,
@@ -47,17 +51,26 @@ pub fn require(grant: Grant, access: Access) -> Result<(), Problem> {
     ))
 }
 
-/// A problem with a challenge, whose parameters come after the realm (RFC 6750, section 3).
+/// Returns a problem with a challenge. Its parameters follow the realm (RFC 6750, section 3).
 pub fn challenge(kind: Kind, detail: &'static str, parameters: &str) -> Problem {
     let challenge = format!(r#"Bearer realm="provider-connection-cache"{parameters}"#);
     Problem::new(kind, detail).with_header("www-authenticate", challenge)
 }
 
-/// The token of an `Authorization` header; the scheme's case does not matter (RFC 9110,
+/// Returns the token of an `Authorization` header. The case of the scheme does not matter (RFC 9110,
 /// section 11.1).
 pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
     scheme
         .eq_ignore_ascii_case(b"Bearer ")
         .then(|| token.trim_ascii())
+}
+
+/// Logs a refused token. A caller without one may not know better; a caller with a wrong one has lost
+/// the right one, or is guessing.
+pub fn log_refused_token(problem: &Problem, head: &impl Head) {
+    let is_refused = matches!(problem.kind(), Kind::Unauthorized | Kind::Forbidden);
+    if is_refused && head.header("authorization").is_some() {
+        log::event(log::Event::TokenRefused, &[("reason", &problem.detail())]);
+    }
 }

@@ -1,25 +1,25 @@
-//! What goes out.
+//! Answers.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A status, headers and a body, which may hold credentials: so it has no `Debug`.
+/// An answer to an HTTP request. It has no `Debug`, because the body may hold credentials.
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The headers.
+    /// Names are in lower case.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
-    /// The body; none where there is no content to send.
+    /// None if there is no content.
     pub body: Option<Vec<u8>>,
 }
 
-/// Nothing here may be kept by a shared cache, and nothing may be used again unasked.
+/// Shared caches must not keep an answer, and private caches must revalidate it.
 const NO_CACHE: &str = "private, no-cache";
-/// Credentials may be kept by nobody.
+/// No cache may keep credentials.
 const NO_STORE: &str = "private, no-store";
 
 impl Answer {
-    /// An answer without content.
+    /// Returns an answer without content.
     pub fn new(status: u16) -> Self {
         let headers = vec![("cache-control", Cow::Borrowed(NO_CACHE))];
         Self {
@@ -29,13 +29,13 @@ impl Answer {
         }
     }
 
-    /// The answer with one more header.
+    /// Adds a header.
     pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// The answer with content.
+    /// Adds content, with its type and length.
     pub fn body(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
         self.headers.push(("content-type", content_type.into()));
         self.headers
@@ -44,20 +44,20 @@ impl Answer {
         self
     }
 
-    /// The answer as it may go out with credentials in it.
+    /// Forbids all caches to keep the answer, because it holds credentials.
     pub fn never_stored(mut self) -> Self {
         self.headers.retain(|(name, _)| *name != "cache-control");
         self.header("cache-control", NO_STORE)
     }
 
-    /// The answer to `HEAD`: the headers of the answer to `GET`, its length among them.
-    pub fn without_body(mut self) -> Self {
+    /// Turns the answer to `GET` into that to `HEAD`: the same headers, `content-length` included.
+    pub(super) fn without_body(mut self) -> Self {
         self.body = None;
         self
     }
 
-    /// The answer with its `ETag`; without its content if the client has it already
-    /// (RFC 9110, sections 13.1.2 and 15.4.5).
+    /// Adds an `ETag`. Leaves out the content if the client has it (RFC 9110, sections 13.1.2 and
+    /// 15.4.5).
     pub fn conditional(self, if_none_match: Option<&[u8]>) -> Self {
         let etag = etag(self.body.as_deref().unwrap_or_default());
         let known = if_none_match.is_some_and(|known| lists(known, &etag));
@@ -73,7 +73,7 @@ impl Answer {
     }
 }
 
-/// A strong entity tag: from the bytes of the answer, because a part of a summary
+/// Returns a strong entity tag. It is made from the bytes of the answer, because a part of a summary
 /// depends on the clock.
 fn etag(body: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
@@ -81,7 +81,7 @@ fn etag(body: &[u8]) -> String {
     format!("\"{:016x}\"", hasher.finish())
 }
 
-/// Whether an `If-None-Match` lists the tag, compared weakly as that header asks for.
+/// Returns true if an `If-None-Match` header lists the tag. It asks for weak comparison.
 fn lists(if_none_match: &[u8], etag: &str) -> bool {
     if_none_match
         .split(|byte| *byte == b',')

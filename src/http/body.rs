@@ -1,23 +1,23 @@
-//! What the bodies of requests say. A caller who is not understood should hear of it: what is
-//! said twice, or is not what it should be, is refused, and not overlooked as in what Redis
-//! holds. Members that are not known are ignored, for those of a later version.
+//! The bodies of requests. Repeated names and values of a wrong type are refused, so that callers
+//! learn of their mistakes; entries in Redis are read with more tolerance. Unknown members are ignored,
+//! because a later version may define them.
 
 use std::collections::BTreeSet;
 
 use super::problem::{Kind, Problem};
 use crate::cache::Batch;
-use crate::connection::{Id, Invalid, ProviderConnection};
-use crate::entry::{self, Corrupt};
-use crate::json::{self, Node};
+use crate::connection::entry::{self, DecodeError};
+use crate::connection::json::{self, Node};
+use crate::connection::{Id, InvalidField, ProviderConnection};
 
 const NOT_AN_OBJECT: &str = "the body must be one JSON object";
 const REPEATED_NAME: &str = "the body must name each member of an object once";
 
-/// The connection to be stored under `id`.
+/// Reads the connection to store under `id`.
 pub fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Problem> {
     let connection = entry::decode_given(body).map_err(|corrupt| match corrupt {
-        Corrupt::Field(invalid) => invalid.into(),
-        Corrupt::RepeatedName => Problem::new(Kind::InvalidRequest, REPEATED_NAME),
+        DecodeError::Field(invalid) => invalid.into(),
+        DecodeError::RepeatedName => Problem::new(Kind::InvalidRequest, REPEATED_NAME),
         _ => Problem::new(Kind::InvalidRequest, NOT_AN_OBJECT),
     })?;
     if connection.fields().id != id {
@@ -27,9 +27,9 @@ pub fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Problem> {
     Ok(connection)
 }
 
-/// The ids to look up, each once: the answer has one member for each.
+/// Reads the ids to look up. Repeated ids are dropped, because the answer has one member for each.
 pub fn ids(body: &[u8]) -> Result<Batch<Id>, Problem> {
-    let invalid = Invalid {
+    let invalid = InvalidField {
         field: "ids",
         rule: "an array of 1 to 1,000 UUIDs",
     };

@@ -1,19 +1,19 @@
-//! `Cache-Status` (RFC 9211): what a lookup found, and how.
+//! The header `Cache-Status` (RFC 9211), which describes the result of a lookup.
 
 use std::fmt::Write as _;
 
-use crate::cache::{Absence, Forward, Lookup, Outcome, Summarized};
+use crate::cache::{Absence, Forward, FoundSummary, Lookup, Outcome};
 use crate::origin;
 use crate::redis;
 
 /// The name of the header.
-pub const NAME: &str = "cache-status";
+pub(super) const NAME: &str = "cache-status";
 
 /// The name of this cache.
 const CACHE: &str = "provider-connection-cache";
 
-/// What it says of a lookup.
-pub fn of<T>(found: &Lookup<T>) -> String {
+/// Describes a lookup.
+pub(super) fn of<T>(found: &Lookup<T>) -> String {
     match found {
         Lookup::Hit(_) => format!("{CACHE}; hit"),
         Lookup::NotFound => format!("{CACHE}; hit; detail=not-found"),
@@ -22,46 +22,41 @@ pub fn of<T>(found: &Lookup<T>) -> String {
     }
 }
 
-/// What it says of a summary.
-pub fn of_summary(found: &Lookup<Summarized>) -> String {
+/// Describes the lookup of a summary.
+pub(super) fn of_summary(found: &Lookup<FoundSummary>) -> String {
     match found {
         Lookup::Hit(found) if found.near => format!("{CACHE}; hit; detail=near"),
         found => of(found),
     }
 }
 
-/// What it says of many: what it says of the worst.
-pub fn of_batch(found: &[Lookup<Summarized>]) -> String {
+/// Describes many lookups by the worst of them.
+pub(super) fn of_batch(found: &[Lookup<FoundSummary>]) -> String {
     let worst = found.iter().max_by_key(|found| rank(found));
     worst.map_or_else(|| format!("{CACHE}; hit"), of_summary)
 }
 
-fn rank(found: &Lookup<Summarized>) -> u8 {
+fn rank(found: &Lookup<FoundSummary>) -> u8 {
     match found {
         Lookup::Hit(found) if found.near => 0,
         Lookup::Hit(_) => 1,
         Lookup::NotFound => 2,
         Lookup::Forwarded(_) | Lookup::Absent(Absence::Miss) => 3,
         Lookup::Absent(Absence::Corrupt(_)) => 4,
-        Lookup::Absent(Absence::Unavailable(failure)) => match failure {
-            redis::Failure::Timeout => 6,
-            _ => 5,
-        },
+        Lookup::Absent(Absence::Unavailable(redis::Error::Timeout)) => 6,
+        Lookup::Absent(Absence::Unavailable(_)) => 5,
     }
 }
 
-/// The origin was asked (section 2.2): with which answer (2.3), whether that was stored (2.5), and
-/// whether the request was one with others (2.6).
+/// Describes a lookup that asked the origin (section 2.2): the status of its answer (2.3), whether that
+/// was stored (2.5), and whether the request was shared (2.6).
 fn forwarded<T>(forward: &Forward<T>) -> String {
-    let (status, stored, failure) = match &forward.outcome {
-        Outcome::Stored(_) => (Some(200), true, None),
-        Outcome::Passed(_) => (Some(200), false, None),
-        Outcome::NotFound => (Some(404), false, None),
-        Outcome::Stale(_, failure) | Outcome::Failed(failure) => (None, false, Some(*failure)),
-    };
-    let status = match failure {
-        Some(origin::Failure::Status(status)) => Some(status),
-        _ => status,
+    let (status, error) = match &forward.outcome {
+        Outcome::Stored(_) | Outcome::Passed(_) => (Some(200), None),
+        Outcome::NotFound => (Some(404), None),
+        Outcome::Stale(_, origin::Error::Status(status))
+        | Outcome::Failed(origin::Error::Status(status)) => (Some(*status), None),
+        Outcome::Stale(_, error) | Outcome::Failed(error) => (None, error.name()),
     };
     let why = match &forward.outcome {
         Outcome::Stale(..) => "stale",
@@ -72,24 +67,21 @@ fn forwarded<T>(forward: &Forward<T>) -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, "; fwd-status={status}");
     }
-    if stored {
+    if let Outcome::Stored(_) = forward.outcome {
         text.push_str("; stored");
     }
     if forward.collapsed {
         text.push_str("; collapsed");
     }
-    let of_origin = failure
-        .map(origin::Failure::name)
-        .filter(|name| !name.is_empty());
-    with_detail(text, of_origin.or_else(|| detail(&forward.because)))
+    with_detail(text, error.or_else(|| detail(&forward.because)))
 }
 
-/// Why there was nothing to be found, if that is worth a word.
+/// Explains an absence, if there is more to it than a miss.
 fn detail(absence: &Absence) -> Option<&'static str> {
     match absence {
         Absence::Miss => None,
         Absence::Corrupt(_) => Some("corrupt"),
-        Absence::Unavailable(redis::Failure::Timeout) => Some("timeout"),
+        Absence::Unavailable(redis::Error::Timeout) => Some("timeout"),
         Absence::Unavailable(_) => Some("unavailable"),
     }
 }

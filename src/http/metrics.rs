@@ -1,23 +1,25 @@
-//! What was counted, as OpenMetrics text (version 1.0.0): names and units as Prometheus and
-//! OpenTelemetry have them (base units, `_total`, labels in snake case).
+//! Counts as OpenMetrics text (version 1.0.0). Names and units follow Prometheus and OpenTelemetry: base
+//! units, `_total`, labels in snake case.
 
 use std::fmt::{self, Write as _};
 
+use strum::VariantArray as _;
+
 use crate::redis::Counted;
-use crate::stats::{BOUNDS, Event, Histogram, Operation};
+use crate::stats::{BOUNDS, Counter, Histogram, Operation};
 
 /// The media type of the text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const PREFIX: &str = "provider_connection_cache";
 
-/// The text.
-pub fn body(counted: &Counted) -> Vec<u8> {
+/// Writes the counts.
+pub(super) fn body(counted: &Counted) -> Vec<u8> {
     let mut text = Text {
         text: String::new(),
         since: counted.since,
     };
-    // Into a `String` nothing fails to be written.
+    // Writing to a `String` cannot fail.
     let _written = text.all(counted);
     text.text.into_bytes()
 }
@@ -30,7 +32,7 @@ struct Text {
 impl Text {
     fn all(&mut self, counted: &Counted) -> fmt::Result {
         let counts = &counted.counts;
-        let lookups = || Operation::ALL.iter().filter(|one| one.is_lookup());
+        let lookups = || Operation::VARIANTS.iter().filter(|one| one.is_lookup());
         let tally = |operation: &Operation| counts.of(*operation).tally;
         self.family("hits", "counter", "Connections answered from the cache.")?;
         for operation in lookups() {
@@ -49,18 +51,18 @@ impl Text {
             "counter",
             "Operations, or lookups in them, that Redis did not carry out. A lookup is a miss besides.",
         )?;
-        for operation in Operation::ALL {
+        for operation in Operation::VARIANTS {
             self.counter("errors", &of(*operation), tally(operation).errors)?;
         }
-        for event in Event::ALL {
-            let name = event.name().replace('-', "_");
-            self.family(&name, "counter", help(*event))?;
-            self.counter(&name, "", counts.happened(*event))?;
+        for counter in Counter::VARIANTS {
+            let name = counter.name().replace('-', "_");
+            self.family(&name, "counter", help(*counter))?;
+            self.counter(&name, "", counts.counter(*counter))?;
         }
         let name = "operation_duration_seconds";
         self.family(name, "histogram", "How long operations took.")?;
         writeln!(self.text, "# UNIT {PREFIX}_{name} seconds")?;
-        for operation in Operation::ALL {
+        for operation in Operation::VARIANTS {
             self.histogram(name, *operation, &counts.of(*operation).latency)?;
         }
         self.family("build", "info", "The component that answers.")?;
@@ -79,7 +81,7 @@ impl Text {
         self.created(name, labels)
     }
 
-    /// Since when it counts, so that who scrapes it tells a new beginning from a loss.
+    /// Writes when counting began. A scraper can tell a new beginning from a loss by it.
     fn created(&mut self, name: &str, labels: &str) -> fmt::Result {
         match self.since {
             Some(since) => writeln!(self.text, "{PREFIX}_{name}_created{labels} {since}"),
@@ -113,7 +115,7 @@ fn of(operation: Operation) -> String {
     format!("{{operation=\"{}\"}}", operation.name())
 }
 
-/// Microseconds as seconds, as short as they can be with a point.
+/// Writes microseconds as seconds, as short as possible with a decimal point.
 fn seconds(microseconds: u64) -> String {
     let text = format!(
         "{}.{:06}",
@@ -127,15 +129,17 @@ fn seconds(microseconds: u64) -> String {
     }
 }
 
-fn help(event: Event) -> &'static str {
-    match event {
-        Event::CorruptEntry => "Entries read that are no connection.",
-        Event::Timeout => "Commands to Redis, and attempts to connect, without an answer in time.",
-        Event::BreakerOpening => "How often a Redis that failed was left alone for a while.",
-        Event::CoalescedLookup => "Lookups answered with what another found at the same time.",
-        Event::Reconnection => "Connections to Redis that took the place of a lost one.",
-        Event::OriginRequest => "Requests to the origin.",
-        Event::OriginFailure => "Requests that the origin did not answer as it should.",
+fn help(counter: Counter) -> &'static str {
+    match counter {
+        Counter::CorruptEntries => "Entries read that are no connection.",
+        Counter::Timeouts => {
+            "Commands to Redis, and attempts to connect, without an answer in time."
+        }
+        Counter::BreakerOpenings => "How often a Redis that failed was left alone for a while.",
+        Counter::CoalescedLookups => "Lookups answered with what another found at the same time.",
+        Counter::Reconnections => "Connections to Redis that took the place of a lost one.",
+        Counter::OriginRequests => "Requests to the origin.",
+        Counter::OriginFailures => "Requests that the origin did not answer as it should.",
     }
 }
 

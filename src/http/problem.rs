@@ -3,101 +3,90 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
 use super::answer::Answer;
-use crate::connection::Invalid;
-use crate::json;
-use crate::redis::Failure;
+use crate::connection::{InvalidField, json};
+use crate::redis::Error;
 
-/// What kind of problem it is. Its `type` is stable: callers may rely on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The kind of a problem. Its `type` is stable: callers may rely on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Kind {
-    /// A part of the request is malformed: the detail names it.
+    /// A part of the request is malformed. The detail names it.
     InvalidRequest,
-    /// No valid token was shown.
+    /// The request has no valid token.
     Unauthorized,
     /// The token does not grant this.
     Forbidden,
-    /// No token is configured, so nothing is granted to anybody.
+    /// No token is configured, so nobody is granted anything.
     NotConfigured,
-    /// There is no such connection in the cache, or none that may be told of.
+    /// The connection is not in the cache, or the caller may not know of it.
     NotCached,
-    /// There is no such path.
+    /// The path does not exist.
     NoSuchRoute,
-    /// The path is there, but not with this method.
+    /// The path exists, but not with this method.
     MethodNotAllowed,
     /// The body took too long to arrive.
     RequestTimeout,
-    /// The body is of another connection than the path.
+    /// The connection in the body is not that of the path.
     IdDiffers,
     /// The body is larger than 64 KiB.
     TooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
-    /// Redis did not confirm it: try again.
+    /// Redis did not confirm the operation: try again.
     Unavailable,
-    /// It is not cached, and the next component did not say.
-    #[cfg(feature = "middleware")]
+    /// The connection is not cached, and the component behind the middleware failed.
     OriginFailed,
-    /// The next component wrote, and what was before may still be cached.
-    #[cfg(feature = "middleware")]
+    /// The component behind the middleware wrote, and the cache may still have the old connection.
     NotInvalidated,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: &[Self] = &[
-        Self::InvalidRequest,
-        Self::Unauthorized,
-        Self::Forbidden,
-        Self::NotConfigured,
-        Self::NotCached,
-        Self::NoSuchRoute,
-        Self::MethodNotAllowed,
-        Self::RequestTimeout,
-        Self::IdDiffers,
-        Self::TooLarge,
-        Self::UnsupportedMediaType,
-        Self::Unavailable,
-        #[cfg(feature = "middleware")]
-        Self::OriginFailed,
-        #[cfg(feature = "middleware")]
-        Self::NotInvalidated,
-    ];
-
-    /// The status code.
-    pub fn status(self) -> u16 {
-        self.row().0
-    }
-
-    /// The last part of the `type`.
+    /// Returns the last part of the `type`.
     pub fn name(self) -> &'static str {
-        self.row().1
+        self.into()
     }
 
-    fn row(self) -> (u16, &'static str, &'static str) {
+    /// Returns the status code.
+    pub fn status(self) -> u16 {
         match self {
-            Self::InvalidRequest => (400, "invalid-request", "The request is malformed"),
-            Self::Unauthorized => (401, "unauthorized", "A valid bearer token is needed"),
-            Self::Forbidden => (403, "forbidden", "The token does not grant this"),
-            Self::NotConfigured => (403, "not-configured", "No token is configured"),
-            Self::NotCached => (404, "not-cached", "The connection is not in the cache"),
-            Self::NoSuchRoute => (404, "no-such-route", "There is nothing at this path"),
-            Self::MethodNotAllowed => (405, "method-not-allowed", "The method is not allowed"),
-            Self::RequestTimeout => (408, "request-timeout", "The body did not arrive in time"),
-            Self::IdDiffers => (409, "id-differs", "The body is of another connection"),
-            Self::TooLarge => (413, "too-large", "The body is too large"),
-            Self::UnsupportedMediaType => (415, "unsupported-media-type", "The body is not JSON"),
-            Self::Unavailable => (503, "unavailable", "Redis did not confirm the operation"),
-            #[cfg(feature = "middleware")]
-            Self::OriginFailed => (502, "origin-failed", "The next component did not say"),
-            #[cfg(feature = "middleware")]
-            Self::NotInvalidated => (503, "not-invalidated", "Written, but still cached"),
+            Self::InvalidRequest => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden | Self::NotConfigured => 403,
+            Self::NotCached | Self::NoSuchRoute => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::IdDiffers => 409,
+            Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::OriginFailed => 502,
+            Self::Unavailable | Self::NotInvalidated => 503,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "The request is malformed",
+            Self::Unauthorized => "A valid bearer token is needed",
+            Self::Forbidden => "The token does not grant this",
+            Self::NotConfigured => "No token is configured",
+            Self::NotCached => "The connection is not in the cache",
+            Self::NoSuchRoute => "There is nothing at this path",
+            Self::MethodNotAllowed => "The method is not allowed",
+            Self::RequestTimeout => "The body did not arrive in time",
+            Self::IdDiffers => "The body is of another connection",
+            Self::TooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "The body is not JSON",
+            Self::Unavailable => "Redis did not confirm the operation",
+            Self::OriginFailed => "The next component did not say",
+            Self::NotInvalidated => "Written, but still cached",
         }
     }
 }
 
-/// A problem, to be answered with.
+/// An error to answer with.
 #[derive(Debug)]
 pub struct Problem {
     kind: Kind,
@@ -106,7 +95,7 @@ pub struct Problem {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct ProblemBody<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
@@ -114,7 +103,7 @@ struct Body<'a> {
 }
 
 impl Problem {
-    /// The problem. The detail is for a person, and shows nothing that is stored.
+    /// Returns a problem. The detail is for a person, and shows nothing of a connection.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
@@ -123,33 +112,32 @@ impl Problem {
         }
     }
 
-    /// The body is, or is announced to be, larger than is taken.
-    pub fn too_large() -> Self {
+    /// The body is larger than the limit, or announced to be.
+    pub(super) fn too_large() -> Self {
         Self::new(Kind::TooLarge, "the body must be at most 64 KiB")
     }
 
-    /// The path is there, but with these methods alone.
+    /// The path exists with these methods alone.
     pub fn not_allowed(allow: String) -> Self {
         Self::new(Kind::MethodNotAllowed, format!("use {allow}")).with_header("allow", allow)
     }
 
-    /// Redis did not confirm it: a moment later it may.
+    /// Redis did not confirm the operation. It may do so a moment later.
     pub fn unavailable(detail: String) -> Self {
         Self::new(Kind::Unavailable, detail).with_header("retry-after", "1".to_owned())
     }
 
-    /// What a person is told.
-    pub fn detail(&self) -> &str {
+    pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// What kind it is.
+    /// Returns the kind.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The problem, with the header that its status calls for.
-    pub fn with_header(mut self, name: &'static str, value: String) -> Self {
+    /// Adds the header that the status requires.
+    pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {
         self.header = Some((name, value));
         self
     }
@@ -157,14 +145,15 @@ impl Problem {
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        let (status, name, title) = problem.kind.row();
-        let body = json::encode(&Body {
+        let kind = problem.kind;
+        let name = kind.name();
+        let body = json::encode(&ProblemBody {
             r#type: format!("urn:problem-type:provider-connection-cache:{name}"),
-            title,
-            status,
+            title: kind.title(),
+            status: kind.status(),
             detail: &problem.detail,
         });
-        let answer = Answer::new(status).body("application/problem+json", body);
+        let answer = Answer::new(kind.status()).body("application/problem+json", body);
         match problem.header {
             Some((name, value)) => answer.header(name, value),
             None => answer,
@@ -172,14 +161,14 @@ impl From<Problem> for Answer {
     }
 }
 
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
+impl From<InvalidField> for Problem {
+    fn from(invalid: InvalidField) -> Self {
         Self::new(Kind::InvalidRequest, invalid.to_string())
     }
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
-        Self::unavailable(failure.to_string())
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::unavailable(error.to_string())
     }
 }

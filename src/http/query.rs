@@ -1,15 +1,15 @@
-//! Query parameters. Those that a route does not know are refused, not ignored: a
-//! misspelt `user_id` must not answer what it was meant to hold back.
+//! Query parameters. Unknown parameters are refused and not ignored: a misspelt `user_id` must not
+//! reveal what it was meant to hide.
 
 use std::borrow::Cow;
 
 use super::problem::{Kind, Problem};
 
-/// The query parameters of a request, each known to its route and given once.
+/// The query parameters of a request. Its route knows each of them, and none repeats.
 pub struct Query<'a>(Vec<(&'static str, Cow<'a, str>)>);
 
 impl<'a> Query<'a> {
-    /// Reads the query of a request to a route that knows the parameters `known`.
+    /// Reads the query of a request. `known` are the parameters of its route.
     pub fn parse(query: &'a str, known: &[&'static str]) -> Result<Self, Problem> {
         let mut parameters: Vec<(&'static str, Cow<'a, str>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -33,7 +33,7 @@ impl<'a> Query<'a> {
         Ok(Self(parameters))
     }
 
-    /// The value of a parameter, if it is given.
+    /// Returns the value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(given, _)| *given == name);
         found.map(|(_, value)| value.as_ref())

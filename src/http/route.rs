@@ -1,27 +1,24 @@
-//! The routes: one table, from which routing, `405` with `Allow`, the checks of
-//! `openapi.json` and the tests follow.
+//! The routes: one table, from which routing, `405` with `Allow`, the checks of `openapi.json` and the
+//! tests follow.
 
-/// What the paths of [`ROUTES`] are under.
+/// The prefix of the paths in [`ROUTES`].
 pub const BASE: &str = "/v1/provider-connections";
 
-/// Who may use a route.
+/// The access that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody: it says nothing of any connection.
+    /// No token: the answer reveals nothing of any connection.
     Anyone,
-    /// Who shows the read token or the write token.
+    /// A read token or a write token.
     Read,
-    /// Who shows the write token.
+    /// A write token.
     Write,
 }
 
-/// What a route does.
+/// The endpoint that a route leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each is a function of the same name in `operation`"
-)]
-pub enum Operation {
+#[expect(missing_docs, reason = "openapi.json describes each")]
+pub enum Endpoint {
     Get,
     Put,
     Delete,
@@ -33,8 +30,8 @@ pub enum Operation {
     Stats,
 }
 
-impl Operation {
-    /// Whether it is about the service itself, and not about connections.
+impl Endpoint {
+    /// Returns true if the endpoint concerns the service itself, and not connections.
     fn is_about_the_service(self) -> bool {
         matches!(
             self,
@@ -48,15 +45,14 @@ impl Operation {
 pub struct Route {
     /// The method. `GET` also serves `HEAD` (RFC 9110, section 9.3.2).
     pub method: &'static str,
-    /// The path under [`BASE`]. What is about the service itself is at the root too,
-    /// where probes and tools look for it.
+    /// The path under [`BASE`]. Endpoints of the service itself are at the root too, where probes and
+    /// tools look for them.
     pub path: &'static str,
-    /// The query parameters it knows. Others are refused.
+    /// The known query parameters. Others are refused.
     pub query: &'static [&'static str],
-    /// Who may use it.
+    /// The required access.
     pub access: Access,
-    /// What it does.
-    pub operation: Operation,
+    pub(super) endpoint: Endpoint,
 }
 
 const fn route(
@@ -64,74 +60,59 @@ const fn route(
     path: &'static str,
     query: &'static [&'static str],
     access: Access,
-    operation: Operation,
+    endpoint: Endpoint,
 ) -> Route {
     Route {
         method,
         path,
         query,
         access,
-        operation,
+        endpoint,
     }
 }
 
-/// The path of the routes of one connection.
+/// The path of a single connection.
 const ONE: &str = "/{id}";
 
-/// Every route there is.
+/// All routes.
 pub const ROUTES: &[Route] = &[
     route(
         "GET",
         ONE,
         &["view", "user_id"],
         Access::Read,
-        Operation::Get,
+        Endpoint::Get,
     ),
-    route("PUT", ONE, &["ttl"], Access::Write, Operation::Put),
-    route("DELETE", ONE, &[], Access::Write, Operation::Delete),
-    route("POST", "/lookup", &[], Access::Read, Operation::Lookup),
-    route(
-        "GET",
-        "/openapi.json",
-        &[],
-        Access::Read,
-        Operation::Openapi,
-    ),
-    route("GET", "/metrics", &[], Access::Read, Operation::Metrics),
-    route("GET", "/stats", &["hours"], Access::Read, Operation::Stats),
-    route("GET", "/health/live", &[], Access::Anyone, Operation::Live),
-    route(
-        "GET",
-        "/health/ready",
-        &[],
-        Access::Anyone,
-        Operation::Ready,
-    ),
+    route("PUT", ONE, &["ttl"], Access::Write, Endpoint::Put),
+    route("DELETE", ONE, &[], Access::Write, Endpoint::Delete),
+    route("POST", "/lookup", &[], Access::Read, Endpoint::Lookup),
+    route("GET", "/openapi.json", &[], Access::Read, Endpoint::Openapi),
+    route("GET", "/metrics", &[], Access::Read, Endpoint::Metrics),
+    route("GET", "/stats", &["hours"], Access::Read, Endpoint::Stats),
+    route("GET", "/health/live", &[], Access::Anyone, Endpoint::Live),
+    route("GET", "/health/ready", &[], Access::Anyone, Endpoint::Ready),
 ];
 
-/// What there is for a request.
+/// The result of looking for a route.
 #[derive(Debug)]
-pub enum Found<'a> {
-    /// Its route, and the `{id}` of its path, as it is written there.
+pub(super) enum Found<'a> {
     Route {
-        /// The row.
         route: &'static Route,
-        /// The text where the row has `{id}`; empty where it has none.
+        /// The text in the place of `{id}`. Empty if the path has none.
         id: &'a str,
     },
-    /// The path, but not with this method.
+    /// The path exists, but not with this method.
     OtherMethod {
-        /// The path of the rows that are there for it.
+        /// The path in the table.
         path: &'static str,
     },
-    /// No such path.
     Nothing,
 }
 
 impl Found<'_> {
-    /// Who may know what was found. What is for nobody in particular is for those who
-    /// may read: others do not even learn whether it is there.
-    pub fn access(&self) -> Access {
+    /// Returns the access that is required to learn the result. Without the read token, nobody learns
+    /// even whether a path exists.
+    pub(super) fn access(&self) -> Access {
         match self {
             Self::Route { route, .. } => route.access,
             Self::OtherMethod { path } => {
@@ -142,8 +123,8 @@ impl Found<'_> {
     }
 }
 
-/// Finds what a request asks for.
-pub fn find<'a>(method: &str, path: &'a str) -> Found<'a> {
+/// Finds the route of a request.
+pub(super) fn find<'a>(method: &str, path: &'a str) -> Found<'a> {
     let Some((path, id)) = pattern(path) else {
         return Found::Nothing;
     };
@@ -154,16 +135,16 @@ pub fn find<'a>(method: &str, path: &'a str) -> Found<'a> {
     }
 }
 
-/// The rows of a path of the table.
+/// Returns the rows with a path of the table.
 fn rows(path: &str) -> impl Iterator<Item = &'static Route> {
     ROUTES.iter().filter(move |route| route.path == path)
 }
 
-/// The path in the table that matches a path, and what stands for `{id}` in it.
+/// Returns the path in the table that matches a path, and the text in the place of `{id}`.
 fn pattern(path: &str) -> Option<(&'static str, &str)> {
     let whole = |local: &str, at_root: bool| {
         let route = ROUTES.iter().find(|route| route.path == local)?;
-        let there = !at_root || route.operation.is_about_the_service();
+        let there = !at_root || route.endpoint.is_about_the_service();
         there.then_some((route.path, ""))
     };
     let Some(local) = path.strip_prefix(BASE) else {
@@ -176,8 +157,16 @@ fn pattern(path: &str) -> Option<(&'static str, &str)> {
     })
 }
 
-/// The methods of a path of the table: the value of `Allow`.
-pub fn allow(path: &str) -> String {
+/// Returns the `{id}` of a path, if `GET` of it is a lookup of one connection.
+pub fn single_connection(path: &str) -> Option<&str> {
+    match find("GET", path) {
+        Found::Route { route, id } if route.endpoint == Endpoint::Get => Some(id),
+        _ => None,
+    }
+}
+
+/// Returns the methods of a path of the table, as the value of `Allow`.
+pub(super) fn allow(path: &str) -> String {
     let mut allow = String::new();
     for row in rows(path) {
         if !allow.is_empty() {
@@ -208,7 +197,7 @@ mod tests {
                 let Found::Route { route, id } = find(method, &path) else {
                     panic!("{method} {path} is not found");
                 };
-                assert_eq!(route.operation, row.operation);
+                assert_eq!(route.endpoint, row.endpoint);
                 assert_eq!(id, if row.path == ONE { ID } else { "" });
             }
         }
@@ -242,7 +231,7 @@ mod tests {
     fn what_is_about_the_service_is_at_the_root_too_and_nothing_else_is() {
         for row in ROUTES {
             let there = matches!(find(row.method, row.path), Found::Route { .. });
-            assert_eq!(there, row.operation.is_about_the_service(), "{}", row.path);
+            assert_eq!(there, row.endpoint.is_about_the_service(), "{}", row.path);
         }
         for path in [
             "/",

@@ -1,126 +1,78 @@
-//! The way in and out: `wasi:http/handler@0.3.0`, through the types of `wasip3` as they are.
+//! The service: requests in, answers out.
 
-use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
-use std::time::Duration;
 
-use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request as WasiRequest, Response};
-use spin_sdk::wasip3::wit_future;
+use futures_util::future::LocalBoxFuture;
+use spin_sdk::wasip3::http::types::{ErrorCode, Request as WasiRequest, Response};
 
+use super::access;
+use super::action::Action;
 use super::answer::Answer;
-use super::command::{Head, MAX_BODY};
-use super::problem::{Kind, Problem};
-use crate::deadline::Timer;
+use super::handlers::Handlers;
+use super::problem::Problem;
+use super::request::{Head as _, Request};
+use super::tokens::Tokens;
+use crate::config::ConfigError;
 use crate::instance::Instance;
-use crate::stream;
-use crate::trace::{self, Caller};
+use crate::log::checked;
+use crate::rt::trace;
 
-/// How long the body of a request may take to arrive. Nothing else ends a request whose
-/// caller sends a byte now and then, or no more at all.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+pub use super::handlers::FailedLookup;
 
-/// Answers a request.
-pub async fn handle(request: WasiRequest) -> Result<Response, ErrorCode> {
+/// The cache as an HTTP service.
+pub struct Service {
+    handlers: Handlers,
+    tokens: Result<Tokens, ConfigError>,
+}
+
+impl Service {
+    /// Configures the service by the variables of the host.
+    pub fn configured(
+        instance: Rc<Instance>,
+        failed_lookup: FailedLookup,
+    ) -> LocalBoxFuture<'static, Self> {
+        Box::pin(async move {
+            Self {
+                handlers: Handlers {
+                    instance,
+                    failed_lookup,
+                },
+                tokens: checked(Tokens::read().await),
+            }
+        })
+    }
+
+    /// Answers a request.
+    pub fn answer<'a>(&'a self, request: &'a Request) -> LocalBoxFuture<'a, Answer> {
+        Box::pin(async move { finish(request, self.respond(request).await) })
+    }
+
+    async fn respond(&self, request: &Request) -> Result<Answer, Problem> {
+        let action = Action::parse(&self.tokens, request);
+        let action = action.inspect_err(|problem| access::log_refused_token(problem, request))?;
+        self.handlers.run(action, &self.tokens, request).await
+    }
+}
+
+/// Answers a request of the host by the service, which may have to be made first.
+pub async fn handle(
+    request: WasiRequest,
+    service: impl Future<Output = Rc<Service>>,
+) -> Result<Response, ErrorCode> {
     let request = Request::new(request);
-    let answered = async { super::answer(&*Instance::get().await, &request).await };
+    let answered = async { service.await.answer(&request).await };
     let answer = trace::within(Some(request.caller()), answered).await;
     send(answer).await
 }
 
-/// A request, whose parts are asked of the host when they are needed.
-pub struct Request {
-    method: Method,
-    path_and_query: String,
-    headers: Rc<Headers>,
-    request: Cell<Option<WasiRequest>>,
-}
-
-impl Request {
-    /// The request as the host hands it in.
-    pub fn new(request: WasiRequest) -> Self {
-        Self {
-            method: request.get_method(),
-            path_and_query: request.get_path_with_query().unwrap_or_default(),
-            headers: Headers::of(&request),
-            request: Cell::new(Some(request)),
-        }
-    }
-
-    /// For whom what it asks for is done.
-    pub fn caller(&self) -> Rc<dyn Caller> {
-        Rc::<Headers>::clone(&self.headers)
-    }
-
-    /// The body, which can be read once.
-    pub async fn body(&self, timer: &Rc<Timer>) -> Result<Vec<u8>, Problem> {
-        let Some(request) = self.request.take() else {
-            return Ok(Vec::new());
-        };
-        let (_, result) = wit_future::new(|| Ok(()));
-        let (bytes, trailers) = WasiRequest::consume_body(request, result);
-        let whole = async {
-            let body = stream::read(bytes, MAX_BODY).await;
-            let body = body.ok_or_else(Problem::too_large)?;
-            // There are no trailers of interest, but word of whether that was all of it.
-            match trailers.await {
-                Ok(_) => Ok(body),
-                Err(_) => Err(Problem::new(
-                    Kind::InvalidRequest,
-                    "the body must not end early",
-                )),
-            }
-        };
-        let in_time = timer.deadline(BODY_TIMEOUT).race(whole).await;
-        in_time.unwrap_or_else(|| {
-            let detail = "the body must arrive within 10 seconds";
-            Err(Problem::new(Kind::RequestTimeout, detail))
-        })
-    }
-}
-
-/// The headers of a request. What goes on for it when it has been answered, and keeps these, keeps
-/// its body from nobody.
-pub struct Headers(Fields);
-
-impl Headers {
-    /// Those of this request.
-    pub fn of(request: &WasiRequest) -> Rc<Self> {
-        Rc::new(Self(request.get_headers()))
-    }
-
-    fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let values = self.0.get(name);
-        (!values.is_empty()).then(|| values.join(&b", "[..]))
-    }
-}
-
-impl Caller for Headers {
-    fn traceparent(&self) -> Option<Vec<u8>> {
-        self.get("traceparent")
-    }
-}
-
-impl Head for Request {
-    fn method(&self) -> &str {
-        match &self.method {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Delete => "DELETE",
-            Method::Other(method) => method,
-            _ => "",
-        }
-    }
-
-    fn path_and_query(&self) -> (&str, &str) {
-        self.path_and_query
-            .split_once('?')
-            .unwrap_or((&self.path_and_query, ""))
-    }
-
-    fn header(&self, name: &str) -> Option<Vec<u8>> {
-        self.headers.get(name)
+/// Turns the result of a request into its answer.
+pub fn finish(request: &Request, result: Result<Answer, Problem>) -> Answer {
+    let answer = result.unwrap_or_else(Answer::from);
+    if request.method() == "HEAD" {
+        answer.without_body()
+    } else {
+        answer
     }
 }
 

@@ -1,29 +1,28 @@
-//! How long an answer may be kept: `Cache-Control` (RFC 9111, section 5.2.2). No I/O but to
-//! read the headers.
+//! How long an answer may be kept: `Cache-Control` (RFC 9111, section 5.2.2).
 
 use std::time::Duration;
 
 use spin_sdk::wasip3::http::types::Fields;
 
-/// What an answer says of its lifetime.
+/// The lifetime that an answer asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// Nothing: it is kept as configured.
+pub(crate) enum Freshness {
+    /// None: the configured lifetime applies.
     Unsaid,
-    /// It is kept for so long.
+    /// This lifetime, or less.
     MaxAge(Duration),
-    /// It is not kept: `no-store`, or what comes to the same here, `no-cache` and no time left.
+    /// The answer must not be kept. `no-cache` and an age beyond `max-age` mean the same here.
     NoStore,
 }
 
 impl Freshness {
-    /// What these headers say. Of a header that is given more than once, all counts.
-    pub fn of(headers: &Fields) -> Self {
+    /// Reads the headers of a response. A repeated header counts as one list.
+    pub(super) fn of(headers: &Fields) -> Self {
         let value = |name| headers.get(name).join(&b", "[..]);
         Self::parse(&value("cache-control"), &value("age"))
     }
 
-    /// Reads `Cache-Control`, and `Age`, which says how much of the time is over already
+    /// Reads `Cache-Control`, and `Age`, which is the part of the lifetime that has passed
     /// (RFC 9111, section 4.2.3).
     fn parse(cache_control: &[u8], age: &[u8]) -> Self {
         let mut freshness = Self::Unsaid;
@@ -34,7 +33,7 @@ impl Freshness {
                 return Self::NoStore;
             }
             if name.eq_ignore_ascii_case(b"max-age") {
-                // What is no number is taken for stale (RFC 9111, section 4.2.1).
+                // An invalid number counts as stale (RFC 9111, section 4.2.1).
                 let seconds = seconds(parts.next().unwrap_or_default()).unwrap_or(0);
                 freshness = match seconds.saturating_sub(self::seconds(age).unwrap_or(0)) {
                     0 => return Self::NoStore,
@@ -46,8 +45,8 @@ impl Freshness {
     }
 }
 
-/// A number of seconds, in quotes or not. One too large to count is as good as for ever
-/// (RFC 9111, section 1.2.2).
+/// Reads a number of seconds, with or without quotes. A number too large to count is as good as
+/// infinite (RFC 9111, section 1.2.2).
 fn seconds(value: &[u8]) -> Option<u32> {
     let value = value.trim_ascii();
     let bare = value

@@ -1,5 +1,5 @@
-//! The way to one Redis: one connection, opened once, shared by all that the instance has
-//! in flight, replaced when it breaks, and a Redis that failed left alone for a while.
+//! The link to one Redis: one connection that everything in flight shares. A lost connection is
+//! replaced, and a Redis that failed is left alone for a while.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,41 +9,39 @@ use spin_sdk::redis::Connection as HostConnection;
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 
+use super::command::{Command, Reply};
+use super::error::Error;
 use super::outage::Outage;
-use super::{Command, Failure, Reply};
 use crate::config::{Address, Login};
-use crate::deadline::{Deadline, Timer, nanoseconds};
-use crate::flight::Flight;
 use crate::log;
-use crate::stats::{Event, Stats};
-use crate::task::spawn;
+use crate::rt::deadline::{Deadline, Timer, nanoseconds};
+use crate::rt::singleflight::{Flight, Leader};
+use crate::rt::task::spawn;
+use crate::stats::{Counter, Stats};
 
-/// How long a caller waits where there is little hope: for the probe of a Redis that
-/// failed, or on a connection that has fallen silent.
-const LITTLE_HOPE: Duration = Duration::from_millis(5);
+/// How long a caller waits where it has little hope: for the probe of a Redis that failed, or on a
+/// connection that has fallen silent.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(5);
 
-/// A Redis, and what it takes to talk to it.
-pub struct Endpoint {
-    /// What the log calls it.
-    pub role: &'static str,
-    /// Where it listens.
-    pub address: Address,
-    /// How to introduce oneself.
-    pub login: Option<Login>,
-    /// The number of the database.
-    pub database: u32,
-    /// How long it may take to connect, or to answer.
-    pub timeout: Duration,
+/// A Redis server, and how to connect to it.
+pub(super) struct Server {
+    /// Its name in the log.
+    pub(super) role: &'static str,
+    pub(super) address: Address,
+    pub(super) login: Option<Login>,
+    pub(super) database: u32,
+    /// Limits connecting, and each reply.
+    pub(super) timeout: Duration,
 }
 
-impl Endpoint {
-    /// A new connection. The login is sent as commands, for an address with a password in
-    /// it would be one more place to leak it from.
-    async fn connect(&self) -> Result<Connection, Failure> {
+impl Server {
+    /// Connects. The credentials are sent as a command: an address with a password in it would be
+    /// one more place to leak it from.
+    async fn connect(&self) -> Result<Connection, Error> {
         let begun = monotonic_clock::now();
         let opened = HostConnection::open(self.address.as_str()).await;
         let connection = Connection {
-            host: opened.map_err(|error| Failure::from_open(&error))?,
+            host: opened.map_err(|error| Error::from_open(&error))?,
             silence: Cell::new(0),
             waiting: Cell::new(0),
             since: Cell::new(None),
@@ -57,7 +55,7 @@ impl Endpoint {
         if self.database != 0 {
             let select = Command::new("SELECT").integer(self.database.into());
             let selected = connection.run(&select, begun).await;
-            selected.map_err(|_| Failure::Refused)?;
+            selected.map_err(|_| Error::Refused)?;
         }
         let round_trips = monotonic_clock::now().saturating_sub(begun);
         let timeout = nanoseconds(self.timeout);
@@ -66,30 +64,30 @@ impl Endpoint {
     }
 }
 
-/// An open connection, and what tells whether Redis still answers on it.
+/// An open connection, and the signs that Redis still answers on it.
 struct Connection {
     host: HostConnection,
-    /// The longest time without an answer that is nothing unusual, in nanoseconds: a
-    /// quarter of the time-out, but no less than Redis is away.
+    /// The longest usual time without a reply, in nanoseconds: a quarter of the timeout, but no less
+    /// than the distance to Redis demands.
     silence: Cell<u64>,
-    /// How many commands wait for an answer.
+    /// How many commands wait for a reply.
     waiting: Cell<u32>,
-    /// When the first of them was sent, or the first after an answer.
+    /// When the first command after the last reply was sent.
     since: Cell<Option<u64>>,
 }
 
 impl Connection {
-    async fn run(&self, command: &Command, now: u64) -> Result<Reply, Failure> {
+    async fn run(&self, command: &Command, now: u64) -> Result<Reply, Error> {
         if self.waiting.get() == 0 {
             self.since.set(Some(now));
         }
-        let _waiting = Waiting::new(&self.waiting);
+        let _waits = Waits::new(&self.waiting);
         let result = command.run(&self.host).await;
         self.since.set(None);
         result
     }
 
-    /// Whether others wait for answers longer than is usual.
+    /// Returns true if other commands wait longer than usual.
     fn is_silent(&self, now: u64) -> bool {
         let since = self.since.get().unwrap_or(now);
         self.since.set(Some(since));
@@ -97,93 +95,105 @@ impl Connection {
     }
 }
 
-/// A command that waits for its answer, or is given up.
-struct Waiting<'a>(&'a Cell<u32>);
+/// Counts a command until its reply comes or its caller gives up.
+struct Waits<'a>(&'a Cell<u32>);
 
-impl<'a> Waiting<'a> {
+impl<'a> Waits<'a> {
     fn new(count: &'a Cell<u32>) -> Self {
         count.update(|count| count + 1);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.update(|count| count - 1);
     }
 }
 
-type Opening = Flight<Result<Rc<Connection>, Failure>>;
+type Attempt = Flight<Result<Rc<Connection>, Error>>;
 
+/// The state of a link. `Down` and `Probing` are those of an open circuit breaker.
 enum State {
     /// The next call connects.
     Idle,
-    /// The attempt to connect that is under way: those who come meanwhile wait for it,
-    /// instead of making more.
-    Opening(Rc<Opening>),
-    /// In use.
-    Open(Rc<Connection>),
-    /// It failed: calls fail at once.
+    /// One call connects, and calls that come meanwhile wait for it.
+    Connecting(Rc<Attempt>),
+    Connected(Rc<Connection>),
+    /// Redis failed: calls fail at once.
     Down(Outage),
-    /// One attempt to connect after an outage. Until it succeeds, calls fail at once.
-    Probing(Outage, Rc<Opening>),
+    /// One call connects after an outage. Until it succeeds, other calls fail at once.
+    Probing(Outage, Rc<Attempt>),
 }
 
-/// One Redis. Commands that are in flight together are pipelined on its one connection.
-pub struct Link {
-    endpoint: Endpoint,
+/// The link to one Redis. It pipelines the commands in flight on one connection.
+pub(super) struct Link {
+    server: Server,
     timer: Rc<Timer>,
     stats: Rc<Stats>,
     state: RefCell<State>,
     /// Whether there was a connection before.
-    connected: Cell<bool>,
+    has_connected: Cell<bool>,
 }
 
-/// A connection, and whether it was opened for this call.
-struct Lease {
+/// A connection for one call.
+struct Checkout {
     connection: Rc<Connection>,
+    /// Whether it was opened for this call.
     fresh: bool,
 }
 
+/// How a call gets a connection.
+enum Admission {
+    Use(Checkout),
+    Wait(Rc<Attempt>),
+    /// Wait briefly, because Redis has failed.
+    Probe(Rc<Attempt>, Outage),
+}
+
 impl Link {
-    /// The way to this Redis. Connects at the first call.
-    pub fn new(endpoint: Endpoint, timer: Rc<Timer>, stats: Rc<Stats>) -> Rc<Self> {
+    /// Connects at the first call.
+    pub(super) fn new(server: Server, timer: Rc<Timer>, stats: Rc<Stats>) -> Rc<Self> {
         Rc::new(Self {
-            endpoint,
+            server,
             timer,
             stats,
             state: RefCell::new(State::Idle),
-            connected: Cell::new(false),
+            has_connected: Cell::new(false),
         })
     }
 
-    /// Whether nothing is known to be wrong with it.
-    pub fn is_well(&self) -> bool {
+    /// Returns true unless Redis is known to fail.
+    pub(super) fn is_well(&self) -> bool {
         let state = self.state.borrow();
-        matches!(&*state, State::Idle | State::Opening(_) | State::Open(_))
+        matches!(
+            &*state,
+            State::Idle | State::Connecting(_) | State::Connected(_)
+        )
     }
 
-    /// Sends a command once, for it may not be sent twice, and without a word of what comes of it.
-    /// Nobody who looks something up has to do with it: so it is none of those by whose waiting a
-    /// silent connection is known.
-    pub async fn tell(self: &Rc<Self>, command: &Command, deadline: &Deadline) {
-        if let Ok(Lease { connection, .. }) = self.connection(deadline).await {
-            let _told = deadline.race(command.run(&connection.host)).await;
+    /// Sends a command that must not be sent twice, and ignores its reply.
+    ///
+    /// No lookup depends on such a command, so it does not count among those that wait and tell
+    /// whether a connection has fallen silent.
+    pub(super) async fn send_once(self: &Rc<Self>, command: &Command, deadline: &Deadline) {
+        if let Ok(Checkout { connection, .. }) = self.check_out(deadline).await {
+            let _ignored = deadline.race(command.run(&connection.host)).await;
         }
     }
 
-    /// What Redis answers to the command. If a connection that served before turns out
-    /// to be dead, the command is sent once more, on a new one.
-    pub async fn call(
+    /// Sends a command and returns its reply. If a connection that served before turns out to be
+    /// dead, the command is sent once more on a new one.
+    pub(super) async fn call(
         self: &Rc<Self>,
         command: &Command,
         deadline: &Deadline,
-    ) -> Result<Reply, Failure> {
-        let lease = self.connection(deadline).await?;
-        match self.send(command, &lease, deadline).await {
-            Err(Failure::ConnectionLost) if !lease.fresh => {
-                let lease = self.connection(deadline).await?;
-                self.send(command, &lease, deadline).await
+    ) -> Result<Reply, Error> {
+        let checkout = self.check_out(deadline).await?;
+        match self.send(command, &checkout, deadline).await {
+            Err(Error::ConnectionLost) if !checkout.fresh => {
+                let checkout = self.check_out(deadline).await?;
+                self.send(command, &checkout, deadline).await
             }
             result => result,
         }
@@ -192,27 +202,27 @@ impl Link {
     async fn send(
         &self,
         command: &Command,
-        lease: &Lease,
+        checkout: &Checkout,
         deadline: &Deadline,
-    ) -> Result<Reply, Failure> {
-        let connection = &lease.connection;
+    ) -> Result<Reply, Error> {
+        let connection = &checkout.connection;
         let now = deadline.begun();
         let silent = connection.is_silent(now);
-        let little = silent.then(|| deadline.at_most(LITTLE_HOPE));
-        let deadline = little.as_ref().unwrap_or(deadline);
+        let shorter = silent.then(|| deadline.at_most(PROBE_TIMEOUT));
+        let deadline = shorter.as_ref().unwrap_or(deadline);
         let result = deadline.race(connection.run(command, now)).await;
         let result = result.unwrap_or_else(|| Err(self.timed_out()));
         match &result {
-            // Those who wait for longer will find out what is wrong, if anything is.
-            Err(Failure::Timeout) if silent => {}
-            // Redis may have closed it for being idle: no reason to leave Redis alone.
-            Err(Failure::ConnectionLost) if !lease.fresh => {
+            // The calls that wait longer will find out what is wrong, if anything is.
+            Err(Error::Timeout) if silent => {}
+            // Redis may have closed an idle connection: no reason to leave Redis alone.
+            Err(Error::ConnectionLost) if !checkout.fresh => {
                 self.replace(connection, State::Idle);
             }
-            Err(failure) if failure.is_transport() => {
-                let outage = Outage::begin(failure.clone(), monotonic_clock::now());
+            Err(error) if error.is_transport() => {
+                let outage = Outage::begin(error.clone(), monotonic_clock::now());
                 if self.replace(connection, State::Down(outage)) {
-                    self.breaker_opened(failure);
+                    self.breaker_opened(error);
                 }
             }
             _ => {}
@@ -220,84 +230,85 @@ impl Link {
         result
     }
 
-    /// Takes a broken connection out of use, unless another call already did. Whether it did.
+    /// Takes a broken connection out of use. Returns false if another call already did.
     fn replace(&self, broken: &Rc<Connection>, with: State) -> bool {
         let mut state = self.state.borrow_mut();
-        let is_used = matches!(&*state, State::Open(connection) if Rc::ptr_eq(connection, broken));
-        if is_used {
+        let in_use =
+            matches!(&*state, State::Connected(connection) if Rc::ptr_eq(connection, broken));
+        if in_use {
             *state = with;
         }
-        is_used
+        in_use
     }
 
-    fn timed_out(&self) -> Failure {
-        self.stats.happen(Event::Timeout);
-        Failure::Timeout
+    fn timed_out(&self) -> Error {
+        self.stats.increment(Counter::Timeouts);
+        Error::Timeout
     }
 
     fn connected(&self, after_an_outage: bool) {
-        if self.connected.replace(true) {
-            self.stats.happen(Event::Reconnection);
+        if self.has_connected.replace(true) {
+            self.stats.increment(Counter::Reconnections);
         }
         if after_an_outage {
-            log::event(log::Event::BreakerClosed, &[("redis", &self.endpoint.role)]);
+            log::event(log::Event::BreakerClosed, &[("redis", &self.server.role)]);
         }
     }
 
-    fn breaker_opened(&self, cause: &Failure) {
-        self.stats.happen(Event::BreakerOpening);
-        let redis = &self.endpoint.role;
+    fn breaker_opened(&self, cause: &Error) {
+        self.stats.increment(Counter::BreakerOpenings);
+        let redis = &self.server.role;
         log::event(
             log::Event::BreakerOpened,
             &[("redis", redis), ("reason", cause)],
         );
     }
 
-    async fn connection(self: &Rc<Self>, deadline: &Deadline) -> Result<Lease, Failure> {
+    async fn check_out(self: &Rc<Self>, deadline: &Deadline) -> Result<Checkout, Error> {
         loop {
-            let (opening, outage) = match self.admit()? {
-                Admission::Use(lease) => return Ok(lease),
-                Admission::Wait(opening) => (opening, None),
-                Admission::Probe(opening, outage) => (opening, Some(outage)),
+            let (attempt, outage) = match self.admit()? {
+                Admission::Use(checkout) => return Ok(checkout),
+                Admission::Wait(attempt) => (attempt, None),
+                Admission::Probe(attempt, outage) => (attempt, Some(outage)),
             };
-            // What was just spawned is polled when this task is.
+            // The host polls a new task when it polls this one.
             yield_async().await;
-            let opened = match &outage {
-                None => deadline.race(opening.result()).await,
+            let connected = match &outage {
+                None => deadline.race(attempt.result()).await,
                 Some(_) => {
-                    let deadline = deadline.at_most(LITTLE_HOPE);
-                    deadline.race(opening.result()).await
+                    let deadline = deadline.at_most(PROBE_TIMEOUT);
+                    deadline.race(attempt.result()).await
                 }
             };
-            match opened {
-                Some(Some(opened)) => {
-                    return Ok(Lease {
-                        connection: opened?,
+            match connected {
+                Some(Some(connected)) => {
+                    return Ok(Checkout {
+                        connection: connected?,
                         fresh: true,
                     });
                 }
-                // Its request was cancelled: make another attempt, if nobody does already.
+                // The attempt ended with its request. Make another, unless a call already does.
                 Some(None) => {}
-                None => return Err(outage.map_or(Failure::Timeout, |outage| outage.cause)),
+                None => return Err(outage.map_or(Error::Timeout, |outage| outage.cause)),
             }
         }
     }
 
-    /// Says how this call gets a connection.
-    fn admit(self: &Rc<Self>) -> Result<Admission, Failure> {
+    /// Decides how a call gets a connection, and begins to connect if no other call does.
+    fn admit(self: &Rc<Self>) -> Result<Admission, Error> {
         let mut state = self.state.borrow_mut();
         let outage = match &*state {
-            State::Open(connection) => {
-                return Ok(Admission::Use(Lease {
+            State::Connected(connection) => {
+                return Ok(Admission::Use(Checkout {
                     connection: Rc::clone(connection),
                     fresh: false,
                 }));
             }
-            State::Opening(opening) if !opening.is_over() => {
-                return Ok(Admission::Wait(Rc::clone(opening)));
+            State::Connecting(attempt) if !attempt.is_over() => {
+                return Ok(Admission::Wait(Rc::clone(attempt)));
             }
-            State::Opening(_) | State::Idle => None,
-            State::Probing(outage, opening) if !opening.is_over() => {
+            State::Connecting(_) | State::Idle => None,
+            State::Probing(outage, attempt) if !attempt.is_over() => {
                 return Err(outage.cause.clone());
             }
             State::Down(outage) if !outage.is_over(monotonic_clock::now()) => {
@@ -305,66 +316,63 @@ impl Link {
             }
             State::Down(outage) | State::Probing(outage, _) => Some(outage.clone()),
         };
-        let (pilot, opening) = Flight::start();
-        let link = Rc::clone(self);
-        let before = outage.clone();
-        // In a task of its own, which is there for all who wait, not only for this call.
-        spawn(async move {
-            let opened = link.open(before).await;
-            pilot.land(opened);
-        });
+        let (leader, attempt) = Flight::start();
+        self.connect_in_background(leader, outage.clone());
         Ok(match outage {
             None => {
-                *state = State::Opening(Rc::clone(&opening));
-                Admission::Wait(opening)
+                *state = State::Connecting(Rc::clone(&attempt));
+                Admission::Wait(attempt)
             }
             Some(outage) => {
-                *state = State::Probing(outage.clone(), Rc::clone(&opening));
-                Admission::Probe(opening, outage)
+                *state = State::Probing(outage.clone(), Rc::clone(&attempt));
+                Admission::Probe(attempt, outage)
             }
         })
     }
 
-    async fn open(&self, outage: Option<Outage>) -> Result<Rc<Connection>, Failure> {
+    /// Connects in a task of its own, which serves all calls that wait and not only the first.
+    fn connect_in_background(
+        self: &Rc<Self>,
+        leader: Leader<Result<Rc<Connection>, Error>>,
+        outage: Option<Outage>,
+    ) {
+        let link = Rc::clone(self);
+        spawn(async move {
+            let connected = link.connect(outage).await;
+            leader.complete(connected);
+        });
+    }
+
+    async fn connect(&self, outage: Option<Outage>) -> Result<Rc<Connection>, Error> {
         let connect = async {
-            let connection = self.endpoint.connect().await?;
+            let connection = self.server.connect().await?;
             if outage.is_some() {
-                // A Redis that is stopped still takes connections. Any answer will do: the
-                // user may not be allowed to send PING.
+                // A stopped Redis still accepts connections. Any reply to PING proves that it runs:
+                // the user may not be allowed to send PING.
                 let now = monotonic_clock::now();
-                let answer = connection.run(&Command::new("PING"), now).await;
-                if let Err(failure) = answer
-                    && failure.is_transport()
+                let reply = connection.run(&Command::new("PING"), now).await;
+                if let Err(error) = reply
+                    && error.is_transport()
                 {
-                    return Err(failure);
+                    return Err(error);
                 }
             }
             Ok(Rc::new(connection))
         };
-        let deadline = self.timer.deadline(self.endpoint.timeout);
-        let opened = deadline.race(connect).await;
-        let opened = opened.unwrap_or_else(|| Err(self.timed_out()));
-        match (&opened, &outage) {
+        let deadline = self.timer.deadline(self.server.timeout);
+        let connected = deadline.race(connect).await;
+        let connected = connected.unwrap_or_else(|| Err(self.timed_out()));
+        match (&connected, &outage) {
             (Ok(_), outage) => self.connected(outage.is_some()),
-            (Err(failure), None) => self.breaker_opened(failure),
+            (Err(error), None) => self.breaker_opened(error),
             (Err(_), Some(_)) => {}
         }
         let now = monotonic_clock::now();
-        *self.state.borrow_mut() = match (&opened, outage) {
-            (Ok(connection), _) => State::Open(Rc::clone(connection)),
-            (Err(failure), None) => State::Down(Outage::begin(failure.clone(), now)),
-            (Err(failure), Some(outage)) => State::Down(outage.go_on(failure.clone(), now)),
+        *self.state.borrow_mut() = match (&connected, outage) {
+            (Ok(connection), _) => State::Connected(Rc::clone(connection)),
+            (Err(error), None) => State::Down(Outage::begin(error.clone(), now)),
+            (Err(error), Some(outage)) => State::Down(outage.go_on(error.clone(), now)),
         };
-        opened
+        connected
     }
-}
-
-/// How a call gets a connection.
-enum Admission {
-    /// There is one.
-    Use(Lease),
-    /// One is being opened.
-    Wait(Rc<Opening>),
-    /// This call has the Redis probed, which failed in this way before.
-    Probe(Rc<Opening>, Outage),
 }

@@ -1,6 +1,6 @@
 //! How long operations take.
 
-/// The upper bounds of the buckets, in microseconds, each included. The promise of 5 ms is one.
+/// The upper bounds of the buckets in microseconds, inclusive. One of them is the promise of 5 ms.
 pub const BOUNDS: [u64; 15] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000,
@@ -9,49 +9,46 @@ pub const BOUNDS: [u64; 15] = [
 /// How many calls took how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
-    /// The calls in each bucket, not those before it; the last one has no bound.
+    /// The calls in each bucket, without those in lower buckets. The last bucket has no bound.
     pub calls: [u64; BOUNDS.len() + 1],
-    /// What they took together.
+    /// The sum of their times.
     pub microseconds: u64,
 }
 
-/// The time, in microseconds, within which that share of the calls ended: an estimate, for within
-/// a bucket they are taken to be spread evenly.
+/// The times, in microseconds, within which 50, 95 and 99 % of the calls ended. They are estimates:
+/// calls are taken to be spread evenly within a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Percentiles {
-    /// Half of them.
-    pub p50: u64,
-    /// 95 of 100.
-    pub p95: u64,
-    /// 99 of 100.
-    pub p99: u64,
+pub(crate) struct Percentiles {
+    pub(crate) p50: u64,
+    pub(crate) p95: u64,
+    pub(crate) p99: u64,
 }
 
 impl Histogram {
     /// Counts one call.
-    pub fn record(&mut self, nanoseconds: u64) {
+    pub(super) fn record(&mut self, nanoseconds: u64) {
         let microseconds = nanoseconds / 1_000;
-        // Rounded up, for a call of a little more than a bound is not within it.
+        // Rounds up, because a call that takes a little longer than a bound is not within it.
         let bucket = BOUNDS.partition_point(|bound| *bound < nanoseconds.div_ceil(1_000));
         self.calls[bucket] += 1;
         self.microseconds = self.microseconds.saturating_add(microseconds);
     }
 
-    /// Adds the calls of another.
-    pub fn add(&mut self, other: &Self) {
+    /// Adds the calls of another histogram.
+    pub(super) fn add(&mut self, other: &Self) {
         for (sum, calls) in self.calls.iter_mut().zip(&other.calls) {
             *sum = sum.saturating_add(*calls);
         }
         self.microseconds = self.microseconds.saturating_add(other.microseconds);
     }
 
-    /// How many calls there were.
-    pub fn count(&self) -> u64 {
+    /// Returns the number of calls.
+    pub(crate) fn count(&self) -> u64 {
         self.calls.iter().copied().fold(0, u64::saturating_add)
     }
 
-    /// Its percentiles; none without a call.
-    pub fn percentiles(&self) -> Option<Percentiles> {
+    /// Returns none without calls.
+    pub(crate) fn percentiles(&self) -> Option<Percentiles> {
         (self.count() > 0).then(|| Percentiles {
             p50: self.percentile(50),
             p95: self.percentile(95),
@@ -71,7 +68,7 @@ impl Histogram {
             }
             (before, from) = (until, bound);
         }
-        // No more is known of the slowest than that they took longer than this.
+        // All that is known of the slowest calls is that they took longer than this.
         from
     }
 }

@@ -21,7 +21,7 @@ fn source(directory: &Path) -> String {
 
 #[test]
 fn every_test_that_the_threat_model_names_is_there() {
-    let source: String = ["src", "tests/it", "fuzz/src"]
+    let source: String = ["src", "components", "tests/it", "fuzz/src"]
         .map(|directory| source(&in_repository(directory)))
         .concat();
     let text = fs::read_to_string(in_repository("docs/security.md")).unwrap();

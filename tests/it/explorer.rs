@@ -215,7 +215,7 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
         .to_owned();
     assert_eq!(
         page,
-        fs::read_to_string(in_repository("explorer/assets/index.html")).unwrap()
+        fs::read_to_string(in_repository("components/explorer/assets/index.html")).unwrap()
     );
 }
 

@@ -22,38 +22,33 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const LICENSE: &str = env!("CARGO_PKG_LICENSE");
 
-/// What is built: `dist/NAME.wasm`, of this package with these features.
+/// A component: `dist/NAME.wasm` is built from this package in `components/`.
 struct Component {
     name: &'static str,
     description: &'static str,
     package: &'static str,
-    features: &'static [&'static str],
 }
 
 const COMPONENTS: [Component; 4] = [
     Component {
         name: "provider-connection-cache",
         description: "Cached provider connections, for other components to be composed with",
-        package: "provider-connection-cache",
-        features: &["--no-default-features", "--features", "component"],
+        package: "provider-connection-cache-component",
     },
     Component {
         name: "provider-connection-cache-spin",
         description: "Cached provider connections, served over HTTP by Spin",
-        package: "provider-connection-cache",
-        features: &[],
+        package: "provider-connection-cache-service",
     },
     Component {
         name: "provider-connection-cache-middleware",
         description: "Cached provider connections, before another HTTP component",
-        package: "provider-connection-cache",
-        features: &["--no-default-features", "--features", "middleware"],
+        package: "provider-connection-cache-middleware",
     },
     Component {
         name: "provider-connection-explorer",
         description: "A page that shows what is in the provider connection cache",
         package: "provider-connection-explorer",
-        features: &[],
     },
 ];
 
@@ -123,7 +118,6 @@ fn build(root: &Path, component: &Component) -> Result<PathBuf> {
     let status = cargo(root)
         .args(["rustc", "--quiet", "--package", package, "--lib"])
         .args(["--release", "--target", TARGET, "--crate-type", "cdylib"])
-        .args(component.features)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags().join("\x1f"))
         .status()
         .context("cargo cannot be run")?;

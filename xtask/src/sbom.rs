@@ -16,7 +16,6 @@ use crate::{Component, LICENSE, TARGET, VERSION, cargo};
 pub fn of(root: &Path, component: &Component) -> Result<String> {
     let output = cargo(root)
         .args(["tree", "--quiet", "--package", component.package])
-        .args(component.features)
         .args(["--target", TARGET, "--edges", "normal,no-proc-macro"])
         .args(["--no-dedupe", "--prefix", "depth", "--format", "\t{p}\t{l}"])
         .output()

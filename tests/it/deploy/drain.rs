@@ -12,7 +12,7 @@ pub const ENDING: u64 = 5_000;
 
 /// How long the body of a request may take.
 fn body_timeout() -> u64 {
-    let source = read(in_repository("src/http/service.rs"));
+    let source = read(in_repository("src/http/request.rs"));
     let timeout = source
         .split("const BODY_TIMEOUT: Duration = Duration::from_secs(")
         .nth(1);

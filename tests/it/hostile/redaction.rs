@@ -1,8 +1,8 @@
 //! Secrets are shown to those they belong to, and to nobody else. What every test says is
 //! searched for them (`support::secrets`); here every way out is tried on purpose.
 
+use provider_connection_cache::connection::entry::{decode_given, decode_stored};
 use provider_connection_cache::connection::{Id, ProviderConnection};
-use provider_connection_cache::entry::{decode_given, decode_stored};
 
 use super::*;
 use crate::support::cache::{Cache, LookupResult};
@@ -152,7 +152,7 @@ fn debug_shows_no_secret() {
             connection.fields(),
             connection
                 .clone()
-                .summarize(provider_connection_cache::timestamp::Timestamp::MAX)
+                .summarize(provider_connection_cache::connection::Timestamp::MAX)
         )
     };
     secrets::assert_none("a connection", &shown(&connection));

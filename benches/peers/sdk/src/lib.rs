@@ -8,12 +8,26 @@ use spin_sdk::http_service;
 #[cfg(not(feature = "connection-per-request"))]
 #[http_service]
 async fn lookup(mut request: Request) -> Result<Response<String>> {
-    use provider_connection_cache::http::{answer, service};
-    use provider_connection_cache::instance::Instance;
+    use std::cell::OnceCell;
+    use std::rc::Rc;
 
+    use provider_connection_cache::http::request;
+    use provider_connection_cache::http::service::{FailedLookup, Service};
+    use provider_connection_cache::instance::Instance;
+    use provider_connection_cache::origin::Upstream;
+    use provider_connection_cache::rt::once::once;
+
+    thread_local! {
+        static SERVICE: OnceCell<Rc<Service>> = const { OnceCell::new() };
+    }
+
+    let configured = async {
+        let instance = Rc::new(Instance::configured(&Upstream::HTTP).await);
+        Service::configured(instance, FailedLookup::NotCached).await
+    };
     let request = request.body_mut().take_unstarted();
-    let request = service::Request::new(request.ok_or("the request was taken already")?);
-    let answer = answer(&*Instance::get().await, &request).await;
+    let request = request::Request::new(request.ok_or("the request was taken already")?);
+    let answer = once(&SERVICE, configured).await.answer(&request).await;
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         // The SDK adds none, and an answer with one would not be chunked.
@@ -28,9 +42,8 @@ async fn lookup(mut request: Request) -> Result<Response<String>> {
 #[cfg(feature = "connection-per-request")]
 #[http_service]
 async fn lookup(request: Request) -> Result<Response<String>> {
-    use provider_connection_cache::clock::now;
-    use provider_connection_cache::connection::Id;
-    use provider_connection_cache::{entry, json};
+    use provider_connection_cache::connection::{Id, entry, json};
+    use provider_connection_cache::rt::clock::now;
     use spin_sdk::{redis::Connection, variables};
 
     let path = request.uri().path();

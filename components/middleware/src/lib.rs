@@ -1,0 +1,121 @@
+//! HTTP middleware: the cache in front of another component.
+//!
+//! It answers `GET /v1/provider-connections/{id}` as the HTTP service does, with the next component as
+//! the origin. All other requests go to the next component. After a write to a connection, it removes
+//! the entry, which is outdated.
+
+// The generated exports are those of a WebAssembly component.
+#![cfg(target_family = "wasm")]
+
+mod next;
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use provider_connection_cache::connection::Id;
+use provider_connection_cache::http::action::parse_id;
+use provider_connection_cache::http::answer::Answer;
+use provider_connection_cache::http::problem::{Kind, Problem};
+use provider_connection_cache::http::request::Headers;
+use provider_connection_cache::http::route;
+use provider_connection_cache::http::service::{self, FailedLookup, Service};
+use provider_connection_cache::instance::Instance;
+use provider_connection_cache::origin::Upstream;
+use provider_connection_cache::rt::once::once;
+use provider_connection_cache::rt::trace;
+use spin_sdk::wasip3::exports::http::handler::Guest;
+use spin_sdk::wasip3::http::types::{ErrorCode, Method, Request, Response};
+
+#[allow(unsafe_code, reason = "generated")]
+mod handler {
+    use spin_sdk::wasip3;
+
+    wasip3::http::service::export!(Middleware);
+    use super::Middleware;
+}
+
+/// The next component as the origin. It alone sees the host of the URL.
+const NEXT: Upstream = Upstream {
+    send: |request| Box::pin(next::handle(request)),
+    default_url: Some("http://localhost/v1/provider-connections/{id}"),
+};
+
+thread_local! {
+    static INSTANCE: OnceCell<Rc<Instance>> = const { OnceCell::new() };
+    static SERVICE: OnceCell<Rc<Service>> = const { OnceCell::new() };
+}
+
+async fn instance() -> Rc<Instance> {
+    once(&INSTANCE, Instance::configured(&NEXT)).await
+}
+
+async fn service() -> Rc<Service> {
+    let configured = async { Service::configured(instance().await, FailedLookup::Error).await };
+    once(&SERVICE, configured).await
+}
+
+struct Middleware;
+
+impl Guest for Middleware {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let target = request.get_path_with_query().unwrap_or_default();
+        let (path, _query) = target.split_once('?').unwrap_or((&target, ""));
+        match request.get_method() {
+            Method::Get | Method::Head => match is_lookup(path) {
+                true => service::handle(request, service()).await,
+                false => next::handle(request).await,
+            },
+            Method::Options | Method::Trace => next::handle(request).await,
+            _ => match written(path) {
+                Some(id) => write(id, request).await,
+                None => next::handle(request).await,
+            },
+        }
+    }
+}
+
+/// Returns true if `GET` of this path looks up a connection.
+fn is_lookup(path: &str) -> bool {
+    route::single_connection(path).is_some_and(|id| parse_id(id).is_ok())
+}
+
+/// Returns the connection that a write to this path concerns. The path may go on after the id, as in
+/// `/{id}/disconnect`.
+fn written(path: &str) -> Option<Id> {
+    let local = path.strip_prefix(route::BASE)?.strip_prefix('/')?;
+    parse_id(local.split('/').next()?).ok()
+}
+
+/// Lets the next component write, and then removes the entry. A caller who learns of the write never
+/// reads the old connection after that (RFC 9111, section 4.4).
+///
+/// While Redis fails, no write is passed on. The old entry would go on answering, and a finished write
+/// cannot be undone.
+async fn write(id: Id, request: Request) -> Result<Response, ErrorCode> {
+    let headers = Headers::of(&request);
+    let written = async {
+        let cache = &instance().await.cache;
+        if let Err(error) = cache.ping().await {
+            return Err(error.into());
+        }
+        let response = next::handle(request).await;
+        let is_refused = |response: &Response| {
+            let status = response.get_status_code();
+            (400..500).contains(&status) && !matches!(status, 404 | 410)
+        };
+        if response.as_ref().is_ok_and(is_refused) {
+            return Ok(response);
+        }
+        match cache.delete(id).await {
+            Ok(_) => Ok(response),
+            Err(error) => {
+                let detail = format!("do not repeat the write, but delete the entry: {error}");
+                Err(Problem::new(Kind::NotInvalidated, detail))
+            }
+        }
+    };
+    match trace::within(Some(headers), written).await {
+        Ok(response) => response,
+        Err(problem) => service::send(Answer::from(problem)).await,
+    }
+}

@@ -1,0 +1,104 @@
+//! Flushes the counts of this instance to Redis: after its answers have gone out, at most once in a
+//! second, in one command. If that fails, the counts are lost.
+
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use spin_sdk::wasip3::clocks::monotonic_clock;
+
+use crate::config::Ttl;
+use crate::redis::{Keyspace, Redis};
+use crate::rt::clock::now;
+use crate::rt::deadline::nanoseconds;
+use crate::rt::task::spawn;
+use crate::stats::{Hour, Stats};
+
+/// An hour is kept for 48 hours.
+const KEPT: u32 = 172_800;
+
+/// The shortest time between two flushes.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// An instance without operations for this long is taken to be idle.
+const QUIET: Duration = Duration::from_millis(20);
+
+struct StatsFlush {
+    /// `Stats` holds this as its listener.
+    stats: Weak<Stats>,
+    redis: Rc<Redis>,
+    keyspace: Keyspace,
+    runs: Cell<bool>,
+    /// The earliest moment of the next flush, by the monotonic clock.
+    not_before: Cell<u64>,
+}
+
+/// Begins to flush counts to this Redis.
+pub(super) fn start(redis: Rc<Redis>, keyspace: Keyspace, stats: &Rc<Stats>) {
+    let flush = Rc::new(StatsFlush {
+        stats: Rc::downgrade(stats),
+        redis,
+        keyspace,
+        runs: Cell::new(false),
+        not_before: Cell::new(0),
+    });
+    stats.listen(move || flush.wake());
+}
+
+impl StatsFlush {
+    fn wake(self: &Rc<Self>) {
+        if !self.runs.replace(true) {
+            spawn(Rc::clone(self).run());
+        }
+    }
+
+    /// Flushes until no counts are left. While Redis fails, leaves them to the next operation.
+    async fn run(self: Rc<Self>) {
+        // If the host ends this task with its request, the next request goes on.
+        let _stops = StopsFlush(&self.runs);
+        let Some(stats) = self.stats.upgrade() else {
+            return;
+        };
+        while !stats.is_empty() && self.redis.is_well() {
+            self.wait(&stats).await;
+            if self.redis.is_well() {
+                self.flush(&stats).await;
+            }
+        }
+    }
+
+    /// Waits until the instance is idle, for at most a second. The wait keeps the instance alive, and
+    /// one that has served its last request, such as one of 128 within 50 ms, should end.
+    async fn wait(&self, stats: &Stats) {
+        let begun = monotonic_clock::now();
+        let latest = begun.saturating_add(nanoseconds(PAUSE));
+        loop {
+            let operations = stats.begun();
+            let early = self.not_before.get().saturating_sub(monotonic_clock::now());
+            monotonic_clock::wait_for(early.max(nanoseconds(QUIET))).await;
+            let is_idle = stats.is_quiet() && stats.begun() == operations;
+            if is_idle || monotonic_clock::now() >= latest {
+                return;
+            }
+        }
+    }
+
+    async fn flush(&self, stats: &Stats) {
+        let sent = monotonic_clock::now();
+        self.not_before.set(sent.saturating_add(nanoseconds(PAUSE)));
+        let now = now();
+        let keyspace = &self.keyspace;
+        let keys = [keyspace.stats(Hour::of(now)), keyspace.total_stats()];
+        let ttl = Ttl::from_seconds(KEPT).unwrap_or(Ttl::DEFAULT);
+        let (since, _) = now.parts();
+        self.redis.add(&keys, &stats.take(), since, ttl).await;
+    }
+}
+
+struct StopsFlush<'a>(&'a Cell<bool>);
+
+impl Drop for StopsFlush<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}

@@ -1,0 +1,193 @@
+//! The entry of a connection: the JSON that Redis holds, and that HTTP takes and returns.
+
+use std::error::Error;
+use std::fmt;
+
+use super::fields::{
+    Alias, CredentialType, Credentials, EncryptedData, Fields, Id, InvalidField,
+    ProviderConnection, Slug, Status,
+};
+use super::json::{self, Node, Object};
+use super::timestamp::Timestamp;
+
+/// Why bytes are not the entry of a connection. The text never shows the bytes.
+///
+/// The application that wrote them is at fault: nothing helps but to write the entry again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The bytes are not one JSON object.
+    NotAnObject,
+    /// A field is missing or breaks its rule.
+    Field(InvalidField),
+    /// The entry belongs to another connection than the one that was looked up.
+    OtherId,
+    /// The key does not hold a string, but for example a list.
+    NotAString,
+    /// The bytes are more than any entry has.
+    TooLarge,
+    /// An object names a member twice where that is refused.
+    RepeatedName,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnObject => f.write_str("the value must be one JSON object"),
+            Self::Field(invalid) => invalid.fmt(f),
+            Self::OtherId => f.write_str("id must be the id it is stored under"),
+            Self::NotAString => f.write_str("the key must hold a string"),
+            Self::TooLarge => f.write_str("the value must be at most 2 MiB"),
+            Self::RepeatedName => f.write_str("each member of an object must be named once"),
+        }
+    }
+}
+
+impl Error for DecodeError {}
+
+impl From<InvalidField> for DecodeError {
+    fn from(invalid: InvalidField) -> Self {
+        Self::Field(invalid)
+    }
+}
+
+/// Writes the entry of a connection.
+pub fn encode(connection: &ProviderConnection) -> Vec<u8> {
+    json::encode(connection)
+}
+
+/// The largest entry that is read: 2 MiB. The existing application has no limit, and writes a
+/// thousandth of this. An entry full of arrays takes forty times its size in memory to read.
+pub(crate) const MAX_STORED: usize = 2 << 20;
+
+/// Reads the entry that is stored under `id`, with the tolerance of the existing application:
+/// unknown fields are ignored; if a name repeats, the last value wins; a field that may be null may
+/// be missing; an empty alias and empty credentials are none.
+pub fn decode_stored(id: Id, bytes: &[u8]) -> Result<ProviderConnection, DecodeError> {
+    if bytes.len() > MAX_STORED {
+        return Err(DecodeError::TooLarge);
+    }
+    let node = json::decode(bytes);
+    read_stored(id, as_object(&node)?)
+}
+
+/// Reads a stored entry from the JSON object that it is.
+pub(crate) fn read_stored(id: Id, object: &Object<'_>) -> Result<ProviderConnection, DecodeError> {
+    let credentials = match object.get("credentials") {
+        Node::Object(object) if !object.is_empty() => Some(credentials(object)?),
+        // The existing application treats every other value as none.
+        _ => None,
+    };
+    let connection = connection(object, credentials)?;
+    if connection.fields().id == id {
+        Ok(connection)
+    } else {
+        Err(DecodeError::OtherId)
+    }
+}
+
+/// Reads an entry that a caller wants to store. Two faults that [`decode_stored`] tolerates, because
+/// they are in Redis already, are refused here: a repeated name, and credentials of another type.
+pub fn decode_given(bytes: &[u8]) -> Result<ProviderConnection, DecodeError> {
+    let node = json::decode(bytes);
+    let object = as_object(&node)?;
+    if object.repeats_a_name() {
+        return Err(DecodeError::RepeatedName);
+    }
+    let credentials = match object.get("credentials") {
+        Node::Null => None,
+        Node::Object(object) => Some(credentials(object)?),
+        _ => {
+            return Err(InvalidField {
+                field: "credentials",
+                rule: "an object or null",
+            }
+            .into());
+        }
+    };
+    connection(object, credentials)
+}
+
+fn as_object<'n, 'a>(node: &'n Option<Node<'a>>) -> Result<&'n Object<'a>, DecodeError> {
+    match node {
+        Some(Node::Object(object)) => Ok(object),
+        _ => Err(DecodeError::NotAnObject),
+    }
+}
+
+fn connection(
+    object: &Object<'_>,
+    credentials: Option<Credentials>,
+) -> Result<ProviderConnection, DecodeError> {
+    let fields = Fields {
+        id: id(object, "id")?,
+        user_id: id(object, "user_id")?,
+        provider_id: id(object, "provider_id")?,
+        provider_slug: Slug::new(text(object, "provider_slug")?.to_owned())?,
+        status: Status::parse(text(object, "status")?)?,
+        alias: match object.get("alias") {
+            Node::Null => None,
+            Node::Text(alias) => Alias::new(alias.clone().into_owned())?,
+            _ => {
+                return Err(InvalidField {
+                    field: "alias",
+                    rule: "text or null",
+                }
+                .into());
+            }
+        },
+        credentials,
+        connected_at: timestamp(object, "connected_at")?,
+        last_sync_at: timestamp(object, "last_sync_at")?,
+        created_at: required_timestamp(object, "created_at")?,
+        updated_at: required_timestamp(object, "updated_at")?,
+    };
+    Ok(ProviderConnection::new(fields)?)
+}
+
+fn credentials(object: &Object<'_>) -> Result<Credentials, InvalidField> {
+    Ok(Credentials {
+        encrypted_data: EncryptedData::new(text(object, "encrypted_data")?.to_owned())?,
+        credential_type: CredentialType::parse(text(object, "credential_type")?)?,
+        expires_at: timestamp(object, "expires_at")?,
+    })
+}
+
+fn id(object: &Object<'_>, field: &'static str) -> Result<Id, InvalidField> {
+    match object.get(field) {
+        Node::Text(text) => Id::parse(field, text),
+        _ => Err(InvalidField {
+            field,
+            rule: "a UUID",
+        }),
+    }
+}
+
+fn text<'a>(object: &'a Object<'_>, field: &'static str) -> Result<&'a str, InvalidField> {
+    match object.get(field) {
+        Node::Text(text) => Ok(text),
+        _ => Err(InvalidField {
+            field,
+            rule: "text",
+        }),
+    }
+}
+
+const TIMESTAMP_RULE: &str = "an ISO 8601 time with an offset, in the years 1 to 9999";
+
+fn timestamp(object: &Object<'_>, field: &'static str) -> Result<Option<Timestamp>, InvalidField> {
+    match object.get(field) {
+        Node::Null => Ok(None),
+        _ => required_timestamp(object, field).map(Some),
+    }
+}
+
+fn required_timestamp(object: &Object<'_>, field: &'static str) -> Result<Timestamp, InvalidField> {
+    let read = match object.get(field) {
+        Node::Text(text) => Timestamp::parse(text),
+        _ => None,
+    };
+    read.ok_or(InvalidField {
+        field,
+        rule: TIMESTAMP_RULE,
+    })
+}

@@ -1,0 +1,199 @@
+//! Writes for reading through. Each takes effect only while a key holds what it must, which one
+//! script decides. All of them may be sent twice.
+
+use std::time::Duration;
+
+use spin_sdk::redis::RedisResult;
+
+use super::auxiliary_keys::AuxiliaryKeys;
+use super::command::{Command, Reply, count, millis};
+use super::keys::ConnectionKeys;
+use super::{Error, Redis};
+use crate::config::Ttl;
+use crate::connection::entry::MAX_STORED;
+
+/// Replaces `ARGV[1]` in `KEYS[1]` by `ARGV[2]`, for `ARGV[3]` seconds. Then sets `KEYS[2]`, which
+/// keeps others from asking the origin again, for `ARGV[4]` milliseconds unless that is 0. Sets
+/// `KEYS[3]`, the stale copy, for `ARGV[5]` seconds; removes it if that is 0, and leaves it if -1.
+const REPLACE: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+     redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) \
+     if ARGV[4] ~= '0' then redis.call('SET', KEYS[2], '', 'PX', ARGV[4]) end \
+     if ARGV[5] == '0' then redis.call('DEL', KEYS[3]) \
+     elseif ARGV[5] ~= '-1' then redis.call('SET', KEYS[3], ARGV[2], 'EX', ARGV[5]) end \
+     return 1";
+
+/// Sets `KEYS[1]` to `ARGV[2]` for `ARGV[3]` milliseconds if it holds `ARGV[1]` or nothing. It also
+/// does so if the key cannot hold an entry: if it is not a string, or longer than `ARGV[4]` bytes.
+const TAKE_LEASE: &str = "if redis.call('TYPE', KEYS[1]).ok == 'string' then \
+       local held = redis.call('GET', KEYS[1]) \
+       if held ~= ARGV[1] and held ~= ARGV[2] and #held <= tonumber(ARGV[4]) then return 0 end \
+     end \
+     redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1";
+
+/// Replaces `ARGV[1]` in `KEYS[1]` by `ARGV[2]`, an object without its closing brace, for `ARGV[3]`
+/// seconds. The stale copy in `KEYS[2]` moves into the object, which then lives as long as the copy.
+/// It does not if the copy lives longer than `ARGV[4]` milliseconds: somebody removed its entry
+/// before its time.
+const PUBLISH_FAILURE: &str = "local copy, left = redis.call('GET', KEYS[2]), redis.call('PTTL', KEYS[2]) \
+     redis.call('DEL', KEYS[2]) \
+     if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+     if copy and left > 0 and left <= tonumber(ARGV[4]) then \
+       redis.call('SET', KEYS[1], ARGV[2] .. ',\"stale\":' .. copy .. '}', 'PX', left) \
+     else redis.call('SET', KEYS[1], ARGV[2] .. '}', 'EX', ARGV[3]) end \
+     return 1";
+
+/// Copies `KEYS[1]` to `KEYS[2]` if it holds `ARGV[1]`. The copy lives `ARGV[2]` milliseconds longer.
+const KEEP_STALE: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+     local left = math.max(redis.call('PTTL', KEYS[1]), 0) \
+     redis.call('SET', KEYS[2], ARGV[1], 'PX', left + ARGV[2]) return 1";
+
+/// Removes all keys. Returns how many of the first `ARGV[1]` existed and did not begin with `ARGV[2]`.
+const DELETE: &str = "local there = 0 \
+     for i = 1, #KEYS do \
+       local head = redis.pcall('GETRANGE', KEYS[i], 0, #ARGV[2] - 1) \
+       if redis.call('DEL', KEYS[i]) == 1 and i <= tonumber(ARGV[1]) and head ~= ARGV[2] \
+       then there = there + 1 end \
+     end return there";
+
+/// The fate of the stale copy when the value of an entry's key is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StaleCopy {
+    /// The new value is copied, and the copy lives this long, in whole seconds.
+    Replaced(Duration),
+    Removed,
+    Kept,
+}
+
+/// A new value for the key of an entry.
+pub(crate) struct Replacement {
+    pub(crate) value: Vec<u8>,
+    pub(crate) ttl: Ttl,
+    /// How long the entry needs no refreshing. None if it is never refreshed.
+    pub(crate) fresh: Option<Duration>,
+    pub(crate) copy: StaleCopy,
+}
+
+impl Redis {
+    /// SET with NX and PX: sets the key if it does not exist. Returns true if the key was set.
+    pub(crate) async fn set_if_absent(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        lifetime: Duration,
+    ) -> Result<bool, Error> {
+        let set = Command::new("SET").arg(key).arg(value);
+        let set = set.arg("NX").arg("PX").integer(millis(lifetime));
+        match self.write(set).await?.as_slice() {
+            [RedisResult::Nil] => Ok(false),
+            _ => Ok(true),
+        }
+    }
+
+    /// SET with PX: sets the key to an empty value.
+    pub(crate) async fn set_for(&self, key: &str, lifetime: Duration) -> Result<(), Error> {
+        let set = Command::new("SET").arg(key).arg("");
+        self.write(set.arg("PX").integer(millis(lifetime))).await?;
+        Ok(())
+    }
+
+    /// PTTL: reads the rest of a lifetime. Returns none if the key does not expire or exist.
+    pub(crate) async fn remaining(&self, key: &str) -> Result<Option<Duration>, Error> {
+        match self.write(Command::new("PTTL").arg(key)).await?.as_slice() {
+            [RedisResult::Int64(millis)] => {
+                Ok(u64::try_from(*millis).ok().map(Duration::from_millis))
+            }
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// Replaces the value of an entry's key. Returns false if it was not `expected` any more.
+    pub(crate) async fn replace(
+        &self,
+        keys: &ConnectionKeys,
+        expected: &[u8],
+        replacement: Replacement,
+    ) -> Result<bool, Error> {
+        let command = Command::script(REPLACE, [&keys.entry, &keys.fresh, &keys.stale])
+            .arg(expected)
+            .arg(replacement.value)
+            .integer(replacement.ttl.seconds().into())
+            .integer(replacement.fresh.map_or(0, millis))
+            .integer(match replacement.copy {
+                StaleCopy::Replaced(lifetime) => {
+                    i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX)
+                }
+                StaleCopy::Removed => 0,
+                StaleCopy::Kept => -1,
+            });
+        is_done(&self.write(command).await?)
+    }
+
+    /// Stores a lease in the key if it holds `expected`, or anything that cannot be an entry. Returns
+    /// true if it did.
+    pub(crate) async fn take_lease(
+        &self,
+        key: &str,
+        expected: &[u8],
+        lease: Vec<u8>,
+        lifetime: Duration,
+    ) -> Result<bool, Error> {
+        let most = i64::try_from(MAX_STORED).unwrap_or(i64::MAX);
+        let command = Command::script(TAKE_LEASE, [key]).arg(expected).arg(lease);
+        let command = command.integer(millis(lifetime)).integer(most);
+        is_done(&self.write(command).await?)
+    }
+
+    /// Replaces the value of an entry's key by `marker`, an object without its closing brace. Returns
+    /// false if it was not `expected` any more.
+    ///
+    /// The stale copy moves into the marker if at most `longest` is left of it. The marker lives as
+    /// long as the copy, or for `ttl` without one.
+    pub(crate) async fn publish_failure(
+        &self,
+        keys: &ConnectionKeys,
+        expected: &[u8],
+        marker: Vec<u8>,
+        ttl: Ttl,
+        longest: Duration,
+    ) -> Result<bool, Error> {
+        let command = Command::script(PUBLISH_FAILURE, [&keys.entry, &keys.stale]);
+        let command = command.arg(expected).arg(marker);
+        let command = command.integer(ttl.seconds().into());
+        is_done(&self.write(command.integer(millis(longest))).await?)
+    }
+
+    /// Copies an entry, if it still is `expected`. The copy lives this much longer than the entry.
+    pub(crate) async fn keep_stale(
+        &self,
+        keys: &ConnectionKeys,
+        expected: &[u8],
+        longer: Duration,
+    ) -> Result<(), Error> {
+        let command = Command::script(KEEP_STALE, [&keys.entry, &keys.stale]);
+        self.write(command.arg(expected).integer(millis(longer)))
+            .await?;
+        Ok(())
+    }
+
+    /// Removes entries and their auxiliary keys. Returns how many entries existed: a value that
+    /// begins with `marker` is not one.
+    pub(crate) async fn delete_entries(
+        &self,
+        entries: &[String],
+        auxiliary: &AuxiliaryKeys,
+        marker: &[u8],
+    ) -> Result<u32, Error> {
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        let length = i64::try_from(entries.len()).map_err(|_| Error::Unexpected)?;
+        let auxiliary = auxiliary.fresh.iter().chain(&auxiliary.stale);
+        let keys = entries.iter().chain(auxiliary);
+        let command = Command::script(DELETE, keys).integer(length).arg(marker);
+        count(&self.write(command).await?)
+    }
+}
+
+fn is_done(reply: &Reply) -> Result<bool, Error> {
+    Ok(count(reply)? > 0)
+}
