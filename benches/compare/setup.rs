@@ -67,8 +67,7 @@ impl Host {
             Self::Embedded(host) => Command::new(host),
             Self::Spin(spin) => {
                 let mut command = Command::new(spin);
-                command.args(["up", "--quiet", "--log-dir", ""]);
-                command.arg("--state-dir").arg(directory);
+                command.args(["up", "--quiet", "--state-dir"]).arg(directory);
                 command
             }
         };
