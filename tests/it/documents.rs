@@ -1,7 +1,10 @@
-//! What the documents say of the tests.
+//! What the documents say of the tests and of the variables.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+
+use toml::Table;
 
 use crate::support::in_repository;
 
@@ -40,4 +43,35 @@ fn every_test_that_the_threat_model_names_is_there() {
             "there is no test {name}"
         );
     }
+}
+
+#[test]
+fn the_table_of_variables_is_that_of_the_manifest() {
+    let manifest: Table = fs::read_to_string(in_repository("spin.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let declared: BTreeMap<_, _> = manifest["variables"]
+        .as_table()
+        .unwrap()
+        .iter()
+        .map(|(name, variable)| {
+            let default = variable["default"].as_str().unwrap();
+            (name.clone(), default.to_owned())
+        })
+        .collect();
+    let text = fs::read_to_string(in_repository("docs/configuration.md")).unwrap();
+    let section = text.split("\n## ").find(|it| it.starts_with("Variables\n"));
+    let rows = section.unwrap().lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
+        let name = cells.next()?.strip_suffix('`')?;
+        Some((name.to_owned(), cells.next()?.trim_matches('`').to_owned()))
+    });
+    assert_eq!(rows.collect::<BTreeMap<_, _>>(), declared);
+}
+
+#[test]
+fn the_readme_is_for_a_reader_in_a_hurry() {
+    let text = fs::read_to_string(in_repository("README.md")).unwrap();
+    assert!(text.lines().count() <= 100);
 }

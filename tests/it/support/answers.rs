@@ -17,7 +17,7 @@ use super::{
 /// How many ids each kind is asked for in turn.
 const IDS: usize = 100;
 
-/// Connections that are cached, that are not, and that are written and removed.
+/// Connections that are cached, that are not, and that are written.
 const CACHED: usize = 0;
 const MISSING: usize = 5_000;
 const WRITTEN: usize = 6_000;
@@ -127,6 +127,7 @@ pub fn kinds() -> Vec<Kind> {
     let service = |name, status, requests| to(Sender::Service, name, status, requests);
     let one = |name, status, request| service(name, status, vec![request]);
     let cached = || (CACHED..CACHED + IDS).map(|number| path(&id(number)));
+    let missing = || (MISSING..MISSING + IDS).map(|number| path(&id(number)));
     let get = |path: &str| with(READ_TOKEN, "GET", path);
     let put = |token: &str, number: usize| {
         let body = entry(&id(number)).to_string();
@@ -139,13 +140,7 @@ pub fn kinds() -> Vec<Kind> {
     let explorer = |path: &str| with(EXPLORER_TOKEN, "GET", &format!("/explorer/{path}"));
     vec![
         service("hit", 200, cached().map(|path| get(&path)).collect()),
-        service(
-            "miss",
-            404,
-            (MISSING..MISSING + IDS)
-                .map(|number| get(&path(&id(number))))
-                .collect(),
-        ),
+        service("miss", 404, missing().map(|path| get(&path)).collect()),
         service(
             "hit, view=full",
             200,
@@ -188,11 +183,16 @@ pub fn kinds() -> Vec<Kind> {
             with_json(READ_TOKEN, "POST", &format!("{BASE}/lookup"), &batch),
         ),
         service(
-            "PUT and DELETE",
+            "PUT",
             204,
-            written()
-                .map(|number| put(WRITE_TOKEN, number))
-                .chain(written().map(|number| with(WRITE_TOKEN, "DELETE", &path(&id(number)))))
+            written().map(|number| put(WRITE_TOKEN, number)).collect(),
+        ),
+        // Of what is not there: callers at the same time would remove it for each other.
+        service(
+            "DELETE",
+            404,
+            missing()
+                .map(|path| with(WRITE_TOKEN, "DELETE", &path))
                 .collect(),
         ),
         one("400", 400, get(&format!("{BASE}/x"))),
