@@ -2,7 +2,7 @@
 //! does not hold: the fuzzer calls it (`make fuzz`), and the tests replay the corpus in
 //! `seeds/`, where every input that once made one panic has its place too.
 //!
-//! The other opinion is never our own code: `serde_json` on JSON, `jiff` on timestamps, the
+//! The other opinion is never our own code: a plain `serde_json::Value` on JSON, `jiff` on timestamps, the
 //! pattern in `openapi.json` on UUIDs.
 
 #![allow(clippy::expect_used, reason = "a panic is how a finding is told")]
