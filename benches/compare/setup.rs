@@ -67,7 +67,9 @@ impl Host {
             Self::Embedded(host) => Command::new(host),
             Self::Spin(spin) => {
                 let mut command = Command::new(spin);
-                command.args(["up", "--quiet", "--state-dir"]).arg(directory);
+                command
+                    .args(["up", "--quiet", "--state-dir"])
+                    .arg(directory);
                 command
             }
         };

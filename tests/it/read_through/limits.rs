@@ -151,9 +151,7 @@ async fn a_body_that_does_not_end_is_given_up() {
 async fn the_rights_that_the_documents_give_to_redis_users_are_enough() {
     let redis = Redis::start(&[]);
     let page = fs::read_to_string(in_repository("docs/configuration.md")).unwrap();
-    let rights = page
-        .lines()
-        .filter(|line| line.starts_with("ACL SETUSER"));
+    let rights = page.lines().filter(|line| line.starts_with("ACL SETUSER"));
     let rights: Vec<_> = rights
         .map(|line| line.replace("PASSWORD", PASSWORD))
         .collect();
