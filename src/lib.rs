@@ -1,10 +1,10 @@
 //! The library of the provider connection cache. It answers "is this provider connection usable?" next
 //! to the caller, from Redis. The components in `components/` export it.
 //!
-//! A lookup goes through the modules from top to bottom: [`http`] parses the request (or
-//! `components/cache` does, for callers that are components), [`cache`] reads from [`redis`], and
-//! [`connection`] says what an entry means. What is not cached comes from the [`origin`], if there is
-//! one. [`rt`] is what all of them need of an async runtime.
+//! A lookup begins in [`http`], which parses the request (or in `components/cache`, for callers that are
+//! components). [`cache`] reads from [`redis`], and [`connection`] says what an entry means. What is not
+//! cached comes from the [`origin`], if there is one. [`rt`] is what all of them need of an async
+//! runtime.
 //!
 //! No module knows one above it: `tests/layers.rs` checks that.
 
