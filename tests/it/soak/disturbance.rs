@@ -2,20 +2,35 @@
 //! which the checks must.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
 use super::world::World;
+use crate::support::faults::Proxy;
 use crate::support::redis::Redis;
 
+/// The primary of the moment, and the address that leads to it.
+pub struct Primary {
+    pub redis: Redis,
+    pub address: Proxy,
+}
+
+impl Primary {
+    pub async fn start() -> Self {
+        let redis = Redis::start(&[]);
+        let address = Proxy::to(&redis).await;
+        Self { redis, address }
+    }
+}
+
 /// What a thread of its own does to Redis during a run. It leaves Redis running.
-pub type Disturbance = fn(&World, &mut Redis, &mut Rng);
+pub type Disturbance = fn(&World, &mut Primary, &mut Rng);
 
 /// Faults of every kind, one after the other, in any order. Of those that lose what Redis
 /// holds there are fewer: what may be lost cannot be checked.
-pub fn faults(world: &World, redis: &mut Redis, rng: &mut Rng) {
-    let mut kinds: [Disturbance; 8] = [
+pub fn faults(world: &World, primary: &mut Primary, rng: &mut Rng) {
+    let mut kinds: [Disturbance; 10] = [
         kill,
         restart,
         pause,
@@ -24,6 +39,8 @@ pub fn faults(world: &World, redis: &mut Redis, rng: &mut Rng) {
         kill_clients,
         kill_clients,
         kill_clients,
+        fail_over,
+        fail_over,
     ];
     // Each kind once at least, however short the run is.
     for round in 0.. {
@@ -33,38 +50,69 @@ pub fn faults(world: &World, redis: &mut Redis, rng: &mut Rng) {
                 return;
             }
             sleep_up_to(600, rng);
-            fault(world, redis, rng);
+            fault(world, primary, rng);
         }
     }
 }
 
-fn kill(world: &World, redis: &mut Redis, rng: &mut Rng) {
-    world.lose(|| redis.stop());
+fn kill(world: &World, primary: &mut Primary, rng: &mut Rng) {
+    world.lose(|| primary.redis.stop());
     sleep_up_to(500, rng);
-    redis.start_again();
+    primary.redis.start_again();
     world.counts.kills.add();
 }
 
-fn restart(world: &World, redis: &mut Redis, _: &mut Rng) {
-    world.lose(|| redis.shut_down());
-    redis.start_again();
+fn restart(world: &World, primary: &mut Primary, _: &mut Rng) {
+    world.lose(|| primary.redis.shut_down());
+    primary.redis.start_again();
     world.counts.restarts.add();
 }
 
-fn pause(world: &World, redis: &mut Redis, rng: &mut Rng) {
-    redis.pause();
+fn pause(world: &World, primary: &mut Primary, rng: &mut Rng) {
+    primary.redis.pause();
     sleep(Duration::from_millis(rng.u64(50..1_000)));
-    redis.go_on();
+    primary.redis.go_on();
     world.counts.pauses.add();
 }
 
-fn kill_clients(world: &World, redis: &mut Redis, _: &mut Rng) {
-    redis.kill_clients();
+fn kill_clients(world: &World, primary: &mut Primary, _: &mut Rng) {
+    primary.redis.kill_clients();
     world.counts.disconnections.add();
 }
 
+/// Another server takes over, in the order of an operator who loses nothing. Between the steps, writes
+/// hang, lose their connection, and are refused by a replica.
+fn fail_over(world: &World, primary: &mut Primary, rng: &mut Rng) {
+    let old = &primary.redis;
+    old.command::<()>(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+    let new = Redis::start(&["--replicaof", "127.0.0.1", &old.port().to_string()]);
+    until("the link is up", || {
+        let info: String = new.command(&["INFO", "replication"]);
+        info.contains("master_link_status:up")
+    });
+    old.command::<()>(&["CLIENT", "PAUSE", "600000", "WRITE"]);
+    sleep_up_to(200, rng);
+    let offset = |redis: &Redis| redis.info("master_repl_offset");
+    until("nothing is missing", || offset(&new) == offset(old));
+    primary.address.lead_to(&new);
+    old.kill_clients();
+    sleep_up_to(200, rng);
+    new.command::<()>(&["REPLICAOF", "NO", "ONE"]);
+    primary.redis = new;
+    world.counts.failovers.add();
+}
+
+fn until(what: &str, is_true: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_true() {
+        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
 /// Removes entries behind the back of the model.
-pub fn lose_writes(world: &World, redis: &mut Redis, rng: &mut Rng) {
+pub fn lose_writes(world: &World, primary: &mut Primary, rng: &mut Rng) {
+    let redis = &primary.redis;
     until_noticed(world, || {
         if let Some(key) = any_key(redis, rng) {
             redis.command::<u32>(&["DEL", &key]);
@@ -73,7 +121,8 @@ pub fn lose_writes(world: &World, redis: &mut Redis, rng: &mut Rng) {
 }
 
 /// Puts what an entry held before in the place of what it holds.
-pub fn bring_back_old_values(world: &World, redis: &mut Redis, rng: &mut Rng) {
+pub fn bring_back_old_values(world: &World, primary: &mut Primary, rng: &mut Rng) {
+    let redis = &primary.redis;
     until_noticed(world, || {
         if let Some(key) = any_key(redis, rng)
             && let Some(old) = redis.get(&key)
@@ -85,7 +134,8 @@ pub fn bring_back_old_values(world: &World, redis: &mut Redis, rng: &mut Rng) {
 }
 
 /// Puts the entry of another connection, under the right id, in the place of an entry.
-pub fn mix_up_entries(world: &World, redis: &mut Redis, rng: &mut Rng) {
+pub fn mix_up_entries(world: &World, primary: &mut Primary, rng: &mut Rng) {
+    let redis = &primary.redis;
     until_noticed(world, || {
         if let (Some(one), Some(other)) = (any_key(redis, rng), any_key(redis, rng))
             && one != other

@@ -17,11 +17,10 @@ use fastrand::Rng;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
-use self::disturbance::Disturbance;
+use self::disturbance::{Disturbance, Primary};
 use self::load::{Caller, DEFAULT_TTL};
 use self::world::World;
 use crate::support::assert_nothing_trapped;
-use crate::support::redis::Redis;
 use crate::support::service::Service;
 
 const SERVICES: usize = 3;
@@ -36,10 +35,12 @@ async fn run(
     disturbance: Disturbance,
     near_cache: Duration,
 ) -> Arc<World> {
-    let mut redis = Redis::start(&[]);
+    let mut primary = Primary::start().await;
     let ttl = DEFAULT_TTL.to_string();
     let near_cache_ms = near_cache.as_millis().to_string();
+    let address = primary.address.address();
     let variables = [
+        ("redis_address", address.as_str()),
         ("key_prefix", "soak"),
         ("redis_timeout_ms", "250"),
         ("cache_provider_ttl", ttl.as_str()),
@@ -47,7 +48,7 @@ async fn run(
     ];
     let mut services = Vec::new();
     for _ in 0..SERVICES {
-        services.push(Service::with(&redis, &variables).await);
+        services.push(Service::with(&primary.redis, &variables).await);
     }
     let addresses: Vec<_> = services.iter().map(Service::address).collect();
 
@@ -66,8 +67,8 @@ async fn run(
     }
     let disturbed = Arc::clone(&world);
     let disturbance = spawn_blocking(move || {
-        disturbance(&disturbed, &mut redis, &mut rng);
-        redis
+        disturbance(&disturbed, &mut primary, &mut rng);
+        primary
     });
 
     world.wait(duration).await;
@@ -77,14 +78,14 @@ async fn run(
             world.violation(no_answer.to_string());
         }
     }
-    let redis = disturbance.await.expect("Redis runs again");
+    let primary = disturbance.await.expect("Redis runs again");
     for service in &services {
         if world.violations().is_empty() {
             recovers(service).await;
         }
         assert_nothing_trapped(&service.log());
     }
-    drop(redis);
+    drop(primary);
     world
 }
 

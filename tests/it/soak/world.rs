@@ -200,6 +200,7 @@ counts! {
     restarts: "faults: Redis restarted",
     pauses: "faults: Redis paused",
     disconnections: "faults: clients killed",
+    failovers: "faults: failed over",
 }
 
 /// A number that tasks count up together.

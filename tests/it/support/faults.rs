@@ -1,7 +1,7 @@
 //! Ways to Redis that misbehave: a proxy that spoils replies, and an address that drops packets.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ pub enum Then {
 /// A proxy in front of Redis, on a port of its own. It ends when this is dropped.
 pub struct Proxy {
     address: SocketAddr,
+    port: Arc<AtomicU16>,
     fault: Arc<Mutex<Fault>>,
     task: JoinHandle<()>,
 }
@@ -57,9 +58,11 @@ impl Proxy {
     fn listening(listener: TcpListener, redis: &Redis) -> Self {
         let address = listener.local_addr().expect("its address");
         let fault = Arc::new(Mutex::new(Fault::None));
-        let task = tokio::spawn(accept(listener, redis.port(), Arc::clone(&fault)));
+        let port = Arc::new(AtomicU16::new(redis.port()));
+        let task = tokio::spawn(accept(listener, Arc::clone(&port), Arc::clone(&fault)));
         Self {
             address,
+            port,
             fault,
             task,
         }
@@ -68,6 +71,11 @@ impl Proxy {
     /// Where it listens, as the variable `redis_address` has it.
     pub fn address(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// New connections lead to this Redis from now on. Those that are open stay where they are.
+    pub fn lead_to(&self, redis: &Redis) {
+        self.port.store(redis.port(), Ordering::Relaxed);
     }
 
     /// From now on, this is what it does.
@@ -83,10 +91,11 @@ impl Drop for Proxy {
 }
 
 /// The connections end with the task that accepts them.
-async fn accept(listener: TcpListener, port: u16, fault: Arc<Mutex<Fault>>) {
+async fn accept(listener: TcpListener, port: Arc<AtomicU16>, fault: Arc<Mutex<Fault>>) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let (client, _) = listener.accept().await.expect("a connection");
+        let port = port.load(Ordering::Relaxed);
         connections.spawn(forward(client, port, Arc::clone(&fault)));
     }
 }

@@ -70,6 +70,13 @@ impl Redis {
             directory,
         ];
         all.extend(["--save", "", "--appendonly", "no"]);
+        // A replica would leave a file that the next server loads.
+        all.extend([
+            "--repl-diskless-sync",
+            "yes",
+            "--repl-diskless-load",
+            "swapdb",
+        ]);
         all.extend(arguments);
         let server = start_server(&all);
         let process_id = server.id();
