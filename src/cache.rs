@@ -12,7 +12,7 @@ mod stored_value;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join};
 use spin_sdk::wasip3::clocks::monotonic_clock;
 
 pub use self::id_pages::{Cursor, IdPage};
@@ -46,6 +46,14 @@ impl FoundSummary {
             near: false,
         }
     }
+}
+
+/// What the cache can do now.
+pub(crate) struct Readiness {
+    /// Whether Redis answers lookups.
+    pub(crate) lookups: Result<(), Error>,
+    /// Whether Redis takes writes.
+    pub(crate) writes: Result<(), Error>,
 }
 
 /// At most 1,000 items to read or write at once.
@@ -296,15 +304,15 @@ impl Cache {
         let _write = self.write(ids);
         let auxiliary = self.auxiliary_keys(ids, Ttl::DEFAULT);
         let keys = self.keyspace.entries(ids);
+        self.remove_keys(&keys, &auxiliary).await
+    }
+
+    async fn remove_keys(&self, keys: &[String], auxiliary: &AuxiliaryKeys) -> Result<u32, Error> {
+        let redis = self.redis()?;
         match &self.read_through {
-            None => self.redis()?.delete(&keys).await,
+            None => redis.delete(keys).await,
             // Some keys may hold markers, which do not count as connections.
-            Some(_) => {
-                let redis = self.redis()?;
-                redis
-                    .delete_entries(&keys, &auxiliary, marker::PREFIX)
-                    .await
-            }
+            Some(_) => redis.delete_entries(keys, auxiliary, marker::PREFIX).await,
         }
     }
 
@@ -319,6 +327,27 @@ impl Cache {
                 ))
             };
             self.stats.measure(Operation::Ping, ping).await
+        })
+    }
+
+    /// Tries whether lookups are answered and writes are taken. Both leave no trace in Redis.
+    pub(crate) async fn readiness(&self) -> Readiness {
+        let probes = self.keyspace.probes();
+        let lookups = async { self.redis()?.try_read(&probes).await };
+        let lookups = self.stats.measure(Operation::Ping, lookups);
+        let writes = async { self.redis()?.try_set(&probes[0]).await };
+        let (lookups, writes) = join(lookups, writes).await;
+        Readiness { lookups, writes }
+    }
+
+    /// Fails if Redis would not remove an entry now.
+    pub fn check_removal(&self) -> LocalBoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let probes = self.keyspace.probes();
+            let auxiliary = AuxiliaryKeys::default();
+            let removal = self.remove_keys(&probes, &auxiliary);
+            let removed = self.stats.measure(Operation::Ping, removal).await;
+            removed.map(drop)
         })
     }
 

@@ -44,6 +44,10 @@ pub enum Event {
     BreakerOpened,
     /// Redis is in use again.
     BreakerClosed,
+    /// Redis began to refuse reads, or refuses them in a new way.
+    ReadRefused,
+    /// Redis began to refuse writes, or refuses them in a new way.
+    WriteRefused,
     /// The origin began to fail, or fails in a new way.
     OriginFailed,
     /// A variable has an unusable value.
@@ -65,9 +69,12 @@ impl Event {
         match self {
             Self::BreakerClosed => "info",
             Self::CorruptEntry | Self::CorruptAnswer | Self::TokenRefused => "warn",
-            Self::BreakerOpened | Self::OriginFailed | Self::BadConfiguration | Self::Panicked => {
-                "error"
-            }
+            Self::BreakerOpened
+            | Self::ReadRefused
+            | Self::WriteRefused
+            | Self::OriginFailed
+            | Self::BadConfiguration
+            | Self::Panicked => "error",
         }
     }
 }

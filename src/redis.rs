@@ -9,6 +9,8 @@ mod error;
 mod keys;
 mod link;
 mod outage;
+mod primary;
+mod refusal;
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -22,9 +24,11 @@ pub(crate) use self::compare_and_set::{Replacement, StaleCopy};
 pub(crate) use self::counters::Counted;
 pub use self::error::Error;
 pub(crate) use self::keys::Keyspace;
+pub use self::refusal::Refusal;
 
-use self::command::{Command, Reply, count, text};
+use self::command::{Command, Purpose, Reply, count, text};
 use self::link::{Link, Server};
+use self::primary::Primary;
 use crate::config::{Address, RedisConfig, Ttl};
 use crate::connection::entry::MAX_STORED;
 use crate::rt::deadline::{Deadline, Timer};
@@ -98,7 +102,7 @@ impl ReadOptions<'_> {
 
 /// The Redis that holds the entries, and its replica.
 pub(crate) struct Redis {
-    primary: Rc<Link>,
+    primary: Primary,
     replica: Option<Rc<Link>>,
     timer: Rc<Timer>,
     timeout: Duration,
@@ -114,20 +118,20 @@ pub(crate) struct Redis {
 impl Redis {
     /// Connects at the first command.
     pub(crate) fn new(config: &RedisConfig, timer: Rc<Timer>, stats: &Rc<Stats>) -> Self {
-        let link = |role, address: &Address| {
-            let server = Server {
-                role,
-                address: address.clone(),
-                login: config.login.clone(),
-                database: config.database,
-                timeout: config.timeout,
-            };
-            Link::new(server, Rc::clone(&timer), Rc::clone(stats))
+        let server = |role, address: &Address| Server {
+            role,
+            address: address.clone(),
+            login: config.login.clone(),
+            database: config.database,
+            timeout: config.timeout,
         };
         let replica = config.replica.as_ref();
         Self {
-            primary: link("primary", &config.primary),
-            replica: replica.map(|address| link("replica", address)),
+            primary: Primary::new(server("primary", &config.primary), Rc::clone(&timer), stats),
+            replica: replica.map(|address| {
+                let server = server("replica", address);
+                Link::new(server, Rc::clone(&timer), Rc::clone(stats))
+            }),
             timer,
             timeout: config.timeout,
             memory: Semaphore::new(ENTRIES_IN_MEMORY),
@@ -144,11 +148,11 @@ impl Redis {
     ) -> Result<Option<RawValue>, Error> {
         let mut get = match read.fresh {
             fresh if self.capped.get() => capped(GET_CAPPED, [key].into_iter().chain(fresh)),
-            None => Command::new("GET").arg(key),
-            Some(fresh) => Command::new("MGET").arg(key).arg(fresh),
+            None => Command::read("GET").arg(key),
+            Some(fresh) => Command::read("MGET").arg(key).arg(fresh),
         };
         if read.lifetime {
-            get = get.and(Command::new("PTTL").arg(key));
+            get = get.and(Command::read("PTTL").arg(key));
         }
         let deadline = self.deadline();
         let mut reply = self.read(get, read.replica, &deadline).await?.into_iter();
@@ -174,7 +178,7 @@ impl Redis {
         } else if self.capped.get() {
             capped(GET_CAPPED, keys)
         } else {
-            Command::new("MGET").args(keys.iter().map(String::as_str))
+            Command::read("MGET").args(keys.iter().map(String::as_str))
         };
         let mut values = self.read(command, read.replica, &deadline).await?;
         if values.len() != length {
@@ -196,7 +200,7 @@ impl Redis {
         ttl: Ttl,
         auxiliary: &AuxiliaryKeys,
     ) -> Result<(), Error> {
-        let command = Command::new("SET").arg(key).arg(value).arg("EX");
+        let command = Command::write("SET").arg(key).arg(value).arg("EX");
         let command = command.integer(ttl.seconds().into());
         self.write(with_auxiliary(command, auxiliary)).await?;
         Ok(())
@@ -215,7 +219,7 @@ impl Redis {
             return Ok(());
         }
         let (_permit, deadline) = self.admit(PERMITS_FOR_A_WRITE * keys.len()).await?;
-        let command = Command::script(SET_MANY, keys)
+        let command = Command::script(Purpose::Write, SET_MANY, keys)
             .integer(ttl.seconds().into())
             .args(values);
         let command = with_auxiliary(command, auxiliary);
@@ -229,7 +233,7 @@ impl Redis {
         if keys.is_empty() {
             return Ok(0);
         }
-        let command = Command::new("DEL").args(keys.iter().map(String::as_str));
+        let command = Command::write("DEL").args(keys.iter().map(String::as_str));
         count(&self.write(command).await?)
     }
 
@@ -242,7 +246,7 @@ impl Redis {
         count: u32,
         deadline: &Deadline,
     ) -> Result<(Vec<String>, Option<NonZeroU64>), Error> {
-        let command = Command::new("SCAN").arg(cursor.to_string());
+        let command = Command::read("SCAN").arg(cursor.to_string());
         let command = command.arg("MATCH").arg(pattern);
         let command = command.arg("COUNT").integer(count.into());
         let reply = self.primary.call(&command, deadline).await?;
@@ -254,7 +258,22 @@ impl Redis {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        self.write(Command::new("PING")).await?;
+        self.read_now(Command::read("PING")).await?;
+        Ok(())
+    }
+
+    /// MGET, as a lookup of many sends it: succeeds if Redis answers reads of such keys. Neither key
+    /// exists.
+    pub(crate) async fn try_read(&self, keys: &[String; 2]) -> Result<(), Error> {
+        let read = Command::read("MGET").args(keys.iter().map(String::as_str));
+        self.ask(read, true, &self.deadline()).await?;
+        Ok(())
+    }
+
+    /// SET with XX of a key that does not exist: succeeds if Redis takes writes. Nothing is written.
+    pub(crate) async fn try_set(&self, key: &str) -> Result<(), Error> {
+        let set = Command::write("SET").arg(key).arg("").arg("XX");
+        self.write(set.arg("PX").integer(1)).await?;
         Ok(())
     }
 
@@ -264,8 +283,12 @@ impl Redis {
     }
 
     async fn write(&self, command: Command) -> Result<Reply, Error> {
-        let deadline = self.deadline();
-        self.primary.call(&command, &deadline).await
+        self.primary.call(&command, &self.deadline()).await
+    }
+
+    /// Sends a command that reads what the replica may not know yet.
+    async fn read_now(&self, command: Command) -> Result<Reply, Error> {
+        self.primary.call(&command, &self.deadline()).await
     }
 
     /// Waits until this many entries may be in memory, and returns the deadline of the operation.
@@ -321,7 +344,7 @@ impl Redis {
 
 /// Begins a script that returns at most [`CAP`] bytes of each value.
 fn capped(script: &'static str, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
-    Command::script(script, keys).integer(i64::try_from(CAP).unwrap_or(i64::MAX))
+    Command::script(Purpose::Read, script, keys).integer(i64::try_from(CAP).unwrap_or(i64::MAX))
 }
 
 /// Sends the change of the auxiliary keys with a write.

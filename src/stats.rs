@@ -301,6 +301,12 @@ impl Stats {
         mem::take(&mut *self.counts.borrow_mut())
     }
 
+    /// Adds counts that were taken and went nowhere.
+    pub(crate) fn put_back(&self, counts: &Counts) {
+        self.counts.borrow_mut().add(counts);
+        self.has_some.set(true);
+    }
+
     /// Returns true if nothing was counted since [`Self::take`].
     pub(crate) fn is_empty(&self) -> bool {
         !self.has_some.get()

@@ -1,5 +1,6 @@
 //! Flushes the counts of this instance to Redis: after its answers have gone out, at most once in a
-//! second, in one command. If that fails, the counts are lost.
+//! second, in one command. Counts that Redis did not take go with the next ones. Those that it did not
+//! confirm are lost.
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -52,17 +53,17 @@ impl StatsFlush {
         }
     }
 
-    /// Flushes until no counts are left. While Redis fails, leaves them to the next operation.
+    /// Flushes until no counts are left. While Redis takes none, leaves them to the next operation.
     async fn run(self: Rc<Self>) {
         // If the host ends this task with its request, the next request goes on.
         let _stops = StopsFlush(&self.runs);
         let Some(stats) = self.stats.upgrade() else {
             return;
         };
-        while !stats.is_empty() && self.redis.is_well() {
+        while !stats.is_empty() && self.redis.takes_writes() {
             self.wait(&stats).await;
-            if self.redis.is_well() {
-                self.flush(&stats).await;
+            if !self.redis.takes_writes() || !self.flush(&stats).await {
+                return;
             }
         }
     }
@@ -83,7 +84,8 @@ impl StatsFlush {
         }
     }
 
-    async fn flush(&self, stats: &Stats) {
+    /// Returns false if Redis did not take the counts.
+    async fn flush(&self, stats: &Stats) -> bool {
         let sent = monotonic_clock::now();
         self.not_before.set(sent.saturating_add(nanoseconds(PAUSE)));
         let now = now();
@@ -91,7 +93,12 @@ impl StatsFlush {
         let keys = [keyspace.stats(Hour::of(now)), keyspace.total_stats()];
         let ttl = Ttl::from_seconds(KEPT).unwrap_or(Ttl::DEFAULT);
         let (since, _) = now.parts();
-        self.redis.add(&keys, &stats.take(), since, ttl).await;
+        let counts = stats.take();
+        let is_taken = self.redis.add(&keys, &counts, since, ttl).await;
+        if !is_taken {
+            stats.put_back(&counts);
+        }
+        is_taken
     }
 }
 

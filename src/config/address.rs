@@ -10,7 +10,7 @@ use std::num::NonZeroU16;
 pub(crate) struct Address(String);
 
 impl Address {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let rest = text
             .strip_prefix("redis://")
             .or_else(|| text.strip_prefix("rediss://"))?;
@@ -20,6 +20,10 @@ impl Address {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.0.starts_with("rediss:")
     }
 }
 

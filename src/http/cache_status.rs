@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use crate::cache::{Absence, Forward, FoundSummary, Lookup, Outcome};
 use crate::origin;
-use crate::redis;
 
 /// The name of the header.
 pub(super) const NAME: &str = "cache-status";
@@ -43,7 +42,7 @@ fn rank(found: &Lookup<FoundSummary>) -> u8 {
         Lookup::NotFound => 2,
         Lookup::Forwarded(_) | Lookup::Absent(Absence::Miss) => 3,
         Lookup::Absent(Absence::Corrupt(_)) => 4,
-        Lookup::Absent(Absence::Unavailable(redis::Error::Timeout)) => 6,
+        Lookup::Absent(Absence::Unavailable(error)) if error.is_timeout() => 6,
         Lookup::Absent(Absence::Unavailable(_)) => 5,
     }
 }
@@ -81,7 +80,7 @@ fn detail(absence: &Absence) -> Option<&'static str> {
     match absence {
         Absence::Miss => None,
         Absence::Corrupt(_) => Some("corrupt"),
-        Absence::Unavailable(redis::Error::Timeout) => Some("timeout"),
+        Absence::Unavailable(error) if error.is_timeout() => Some("timeout"),
         Absence::Unavailable(_) => Some("unavailable"),
     }
 }

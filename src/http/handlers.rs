@@ -13,7 +13,7 @@ use super::problem::{Kind, Problem};
 use super::request::Request;
 use super::stats_json;
 use super::tokens::Tokens;
-use crate::cache::{Absence, Batch, Cache, Forward, Lookup, Outcome};
+use crate::cache::{Absence, Batch, Cache, Forward, Lookup, Outcome, Readiness};
 use crate::config::{ConfigError, Ttl};
 use crate::connection::{Id, ProviderConnection, Summary, entry, json};
 use crate::instance::Instance;
@@ -195,8 +195,27 @@ async fn ready(cache: &Cache, tokens: &Result<Tokens, ConfigError>) -> Result<An
     if let Err(error) = tokens {
         return Err(Error::Misconfigured(*error).into());
     }
-    cache.ping().await?;
-    Ok(status("ready"))
+    let Readiness { lookups, writes } = cache.readiness().await;
+    lookups?;
+    let (writes, detail) = match writes {
+        Ok(()) => ("accepted", None),
+        Err(error) => ("failing", Some(error.to_string())),
+    };
+    let body = ReadyBody {
+        status: "ready",
+        writes,
+        detail,
+    };
+    Ok(Answer::new(200).body(JSON, json::encode(&body)))
+}
+
+/// A host that answers lookups is ready. That writes fail is no reason to send lookups elsewhere.
+#[derive(serde::Serialize)]
+struct ReadyBody {
+    status: &'static str,
+    writes: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
 }
 
 async fn metrics(cache: &Cache) -> Result<Answer, Problem> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::command::{Command, millis};
+use super::command::{Command, Purpose, millis};
 
 /// Sets the first `ARGV[2]` keys for `ARGV[1]` milliseconds, and removes the others.
 const MARK: &str = "for i = 1, #KEYS do \
@@ -28,7 +28,7 @@ impl AuxiliaryKeys {
         }
         let keys = self.fresh.iter().chain(&self.stale);
         let count = i64::try_from(self.fresh.len()).ok()?;
-        let command = Command::script(MARK, keys).integer(millis(self.fresh_for));
+        let command = Command::script(Purpose::Write, MARK, keys).integer(millis(self.fresh_for));
         Some(command.integer(count))
     }
 }

@@ -10,18 +10,37 @@ use super::error::Error;
 /// One value, or the values of an array without its nesting.
 pub(super) type Reply = Vec<RedisResult>;
 
+const SCRIPT: &str = "EVAL";
+
 /// One command, or two that are sent together. Both must be idempotent: a lost connection may cause
 /// them to be sent twice.
 pub(super) struct Command {
     name: &'static str,
+    purpose: Purpose,
     arguments: Vec<RedisParameter>,
     next: Option<Box<Command>>,
 }
 
+/// What a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Read,
+    Write,
+}
+
 impl Command {
-    pub(super) fn new(name: &'static str) -> Self {
+    pub(super) fn read(name: &'static str) -> Self {
+        Self::new(name, Purpose::Read)
+    }
+
+    pub(super) fn write(name: &'static str) -> Self {
+        Self::new(name, Purpose::Write)
+    }
+
+    fn new(name: &'static str, purpose: Purpose) -> Self {
         Self {
             name,
+            purpose,
             arguments: Vec::new(),
             next: None,
         }
@@ -29,13 +48,24 @@ impl Command {
 
     /// Begins EVAL of a script over these keys. The arguments of the script follow.
     pub(super) fn script(
+        purpose: Purpose,
         script: &'static str,
         keys: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Self {
         let keys: Vec<_> = keys.into_iter().collect();
         let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-        let command = Self::new("EVAL").arg(script).integer(count);
+        let command = Self::new(SCRIPT, purpose).arg(script).integer(count);
         command.args(keys.iter().map(AsRef::as_ref))
+    }
+
+    pub(super) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// Returns true if `CLIENT PAUSE WRITE` holds the command back. Redis does not know whether a
+    /// script writes.
+    pub(super) fn waits_for_writes(&self) -> bool {
+        self.purpose == Purpose::Write || self.name == SCRIPT
     }
 
     pub(super) fn arg(mut self, bytes: impl Into<Vec<u8>>) -> Self {
@@ -72,7 +102,7 @@ impl Command {
         let reply = connection
             .execute(self.name, self.arguments.iter().cloned())
             .await;
-        reply.map_err(|error| Error::from_command(&error))
+        reply.map_err(|error| Error::from_command(&error, self.name))
     }
 }
 

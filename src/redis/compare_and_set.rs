@@ -6,7 +6,7 @@ use std::time::Duration;
 use spin_sdk::redis::RedisResult;
 
 use super::auxiliary_keys::AuxiliaryKeys;
-use super::command::{Command, Reply, count, millis};
+use super::command::{Command, Purpose, Reply, count, millis};
 use super::keys::ConnectionKeys;
 use super::{Error, Redis};
 use crate::config::Ttl;
@@ -81,7 +81,7 @@ impl Redis {
         value: Vec<u8>,
         lifetime: Duration,
     ) -> Result<bool, Error> {
-        let set = Command::new("SET").arg(key).arg(value);
+        let set = Command::write("SET").arg(key).arg(value);
         let set = set.arg("NX").arg("PX").integer(millis(lifetime));
         match self.write(set).await?.as_slice() {
             [RedisResult::Nil] => Ok(false),
@@ -91,14 +91,18 @@ impl Redis {
 
     /// SET with PX: sets the key to an empty value.
     pub(crate) async fn set_for(&self, key: &str, lifetime: Duration) -> Result<(), Error> {
-        let set = Command::new("SET").arg(key).arg("");
+        let set = Command::write("SET").arg(key).arg("");
         self.write(set.arg("PX").integer(millis(lifetime))).await?;
         Ok(())
     }
 
     /// PTTL: reads the rest of a lifetime. Returns none if the key does not expire or exist.
     pub(crate) async fn remaining(&self, key: &str) -> Result<Option<Duration>, Error> {
-        match self.write(Command::new("PTTL").arg(key)).await?.as_slice() {
+        match self
+            .read_now(Command::read("PTTL").arg(key))
+            .await?
+            .as_slice()
+        {
             [RedisResult::Int64(millis)] => {
                 Ok(u64::try_from(*millis).ok().map(Duration::from_millis))
             }
@@ -113,18 +117,20 @@ impl Redis {
         expected: &[u8],
         replacement: Replacement,
     ) -> Result<bool, Error> {
-        let command = Command::script(REPLACE, [&keys.entry, &keys.fresh, &keys.stale])
-            .arg(expected)
-            .arg(replacement.value)
-            .integer(replacement.ttl.seconds().into())
-            .integer(replacement.fresh.map_or(0, millis))
-            .integer(match replacement.copy {
-                StaleCopy::Replaced(lifetime) => {
-                    i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX)
-                }
-                StaleCopy::Removed => 0,
-                StaleCopy::Kept => -1,
-            });
+        let command = Command::script(
+            Purpose::Write,
+            REPLACE,
+            [&keys.entry, &keys.fresh, &keys.stale],
+        )
+        .arg(expected)
+        .arg(replacement.value)
+        .integer(replacement.ttl.seconds().into())
+        .integer(replacement.fresh.map_or(0, millis))
+        .integer(match replacement.copy {
+            StaleCopy::Replaced(lifetime) => i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX),
+            StaleCopy::Removed => 0,
+            StaleCopy::Kept => -1,
+        });
         is_done(&self.write(command).await?)
     }
 
@@ -138,7 +144,9 @@ impl Redis {
         lifetime: Duration,
     ) -> Result<bool, Error> {
         let most = i64::try_from(MAX_STORED).unwrap_or(i64::MAX);
-        let command = Command::script(TAKE_LEASE, [key]).arg(expected).arg(lease);
+        let command = Command::script(Purpose::Write, TAKE_LEASE, [key])
+            .arg(expected)
+            .arg(lease);
         let command = command.integer(millis(lifetime)).integer(most);
         is_done(&self.write(command).await?)
     }
@@ -156,7 +164,7 @@ impl Redis {
         ttl: Ttl,
         longest: Duration,
     ) -> Result<bool, Error> {
-        let command = Command::script(PUBLISH_FAILURE, [&keys.entry, &keys.stale]);
+        let command = Command::script(Purpose::Write, PUBLISH_FAILURE, [&keys.entry, &keys.stale]);
         let command = command.arg(expected).arg(marker);
         let command = command.integer(ttl.seconds().into());
         is_done(&self.write(command.integer(millis(longest))).await?)
@@ -169,7 +177,7 @@ impl Redis {
         expected: &[u8],
         longer: Duration,
     ) -> Result<(), Error> {
-        let command = Command::script(KEEP_STALE, [&keys.entry, &keys.stale]);
+        let command = Command::script(Purpose::Write, KEEP_STALE, [&keys.entry, &keys.stale]);
         self.write(command.arg(expected).integer(millis(longer)))
             .await?;
         Ok(())
@@ -189,7 +197,9 @@ impl Redis {
         let length = i64::try_from(entries.len()).map_err(|_| Error::Unexpected)?;
         let auxiliary = auxiliary.fresh.iter().chain(&auxiliary.stale);
         let keys = entries.iter().chain(auxiliary);
-        let command = Command::script(DELETE, keys).integer(length).arg(marker);
+        let command = Command::script(Purpose::Write, DELETE, keys)
+            .integer(length)
+            .arg(marker);
         count(&self.write(command).await?)
     }
 }

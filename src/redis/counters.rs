@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use spin_sdk::redis::RedisResult;
 
-use super::command::{Command, text};
+use super::command::{Command, Purpose, text};
+use super::link::Delivery;
 use super::{Error, Redis};
 use crate::config::Ttl;
 use crate::stats::Counts;
@@ -38,15 +39,16 @@ pub(crate) struct Counted {
 }
 
 impl Redis {
-    /// Returns true unless the primary is known to fail.
-    pub(crate) fn is_well(&self) -> bool {
-        self.primary.is_well()
+    /// Returns true unless the primary is known to take no writes.
+    pub(crate) fn takes_writes(&self) -> bool {
+        self.primary.takes_writes()
     }
 
-    /// Adds counts to the hashes of the keys. If that fails, the counts are lost: no caller waits for
-    /// them, and sending them twice would make them wrong.
-    pub(crate) async fn add(&self, keys: &[String], counts: &Counts, since: i64, ttl: Ttl) {
-        let command = Command::script(ADD, keys)
+    /// Adds counts to the hashes of the keys. Returns false if Redis surely did not, and may later.
+    ///
+    /// Without a reply, the counts are taken to be there: sending them twice would make them wrong.
+    pub(crate) async fn add(&self, keys: &[String], counts: &Counts, since: i64, ttl: Ttl) -> bool {
+        let command = Command::script(Purpose::Write, ADD, keys)
             .integer(ttl.seconds().into())
             .integer(since);
         let fields = counts.fields().into_iter();
@@ -56,12 +58,19 @@ impl Redis {
                 .integer(i64::try_from(count).unwrap_or(i64::MAX))
         });
         let deadline = self.deadline();
-        self.primary.send_once(&command, &deadline).await;
+        match self.primary.send_once(&command, &deadline).await {
+            Delivery::Unsent => false,
+            Delivery::Refused(refusal) => !refusal.is_temporary(),
+            Delivery::Confirmed | Delivery::Unknown => true,
+        }
     }
 
     /// Reads the hash of each key.
     pub(crate) async fn counted(&self, keys: &[String]) -> Result<Vec<Counted>, Error> {
-        let mut reply = self.write(Command::script(HASHES, keys)).await?.into_iter();
+        let mut reply = self
+            .read_now(Command::script(Purpose::Read, HASHES, keys))
+            .await?
+            .into_iter();
         let mut hash = || {
             let Some(RedisResult::Int64(length)) = reply.next() else {
                 return Err(Error::Unexpected);

@@ -35,6 +35,11 @@ impl Keyspace {
         format!("{}provider:conn-fresh:{id}", self.0)
     }
 
+    /// Returns keys beside those of entries that never exist: readiness tries commands on them.
+    pub(crate) fn probes(&self) -> [String; 2] {
+        ["a", "b"].map(|name| format!("{}provider:conn:ready-{name}", self.0))
+    }
+
     /// Returns the key of the stale copy: the entry, for a while longer than it lives.
     pub(crate) fn stale(&self, id: Id) -> String {
         format!("{}provider:conn-stale:{id}", self.0)
@@ -94,6 +99,7 @@ mod tests {
                 keyspace.fresh(id),
                 keyspace.stale(id),
                 keyspace.total_stats(),
+                keyspace.probes()[0].clone(),
                 keyspace.entry(id).to_uppercase(),
                 format!("{}x", keyspace.entry(id)),
                 format!("x:{}", keyspace.entry(id)),

@@ -12,6 +12,7 @@ use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 use super::command::{Command, Reply};
 use super::error::Error;
 use super::outage::Outage;
+use super::refusal::Refusal;
 use crate::config::{Address, Login};
 use crate::log;
 use crate::rt::deadline::{Deadline, Timer, nanoseconds};
@@ -23,7 +24,12 @@ use crate::stats::{Counter, Stats};
 /// connection that has fallen silent.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(5);
 
+/// A connection is left for another server at this age or later, in nanoseconds. So an address that
+/// leads to a server which refuses for good costs two connections in a second at most.
+const RENEWAL: u64 = 500_000_000;
+
 /// A Redis server, and how to connect to it.
+#[derive(Clone)]
 pub(super) struct Server {
     /// Its name in the log.
     pub(super) role: &'static str,
@@ -41,36 +47,53 @@ impl Server {
         let begun = monotonic_clock::now();
         let opened = HostConnection::open(self.address.as_str()).await;
         let connection = Connection {
-            host: opened.map_err(|error| Error::from_open(&error))?,
+            host: opened.map_err(|error| Error::from_open(&error, &self.address))?,
+            opened: begun,
+            left: Cell::new(false),
             silence: Cell::new(0),
             waiting: Cell::new(0),
             since: Cell::new(None),
         };
         if let Some(Login { username, password }) = &self.login {
-            let auth = Command::new("AUTH")
+            let auth = Command::read("AUTH")
                 .args(username.as_deref())
                 .arg(password.expose());
             connection.run(&auth, begun).await?;
         }
         if self.database != 0 {
-            let select = Command::new("SELECT").integer(self.database.into());
-            let selected = connection.run(&select, begun).await;
-            selected.map_err(|_| Error::Refused)?;
+            let select = Command::read("SELECT").integer(self.database.into());
+            connection.run(&select, begun).await?;
         }
         let round_trips = monotonic_clock::now().saturating_sub(begun);
-        let timeout = nanoseconds(self.timeout);
-        connection.silence.set((timeout / 4).max(round_trips * 3));
+        let silence = nanoseconds(self.usual_silence()).max(round_trips * 3);
+        connection.silence.set(silence);
         Ok(connection)
+    }
+
+    /// Returns the longest usual time without a reply, if Redis is not far.
+    fn usual_silence(&self) -> Duration {
+        self.timeout / 4
+    }
+
+    fn connect_timeout(&self) -> Error {
+        match self.address.is_tls() {
+            true => Error::TlsTimeout,
+            false => Error::Timeout,
+        }
     }
 }
 
 /// An open connection, and the signs that Redis still answers on it.
 struct Connection {
     host: HostConnection,
+    /// When it was opened, by the monotonic clock, in nanoseconds.
+    opened: u64,
+    /// Whether a write hangs on it, behind which reads would wait.
+    left: Cell<bool>,
     /// The longest usual time without a reply, in nanoseconds: a quarter of the timeout, but no less
     /// than the distance to Redis demands.
     silence: Cell<u64>,
-    /// How many commands wait for a reply.
+    /// How many reads wait for a reply.
     waiting: Cell<u32>,
     /// When the first command after the last reply was sent.
     since: Cell<Option<u64>>,
@@ -78,6 +101,9 @@ struct Connection {
 
 impl Connection {
     async fn run(&self, command: &Command, now: u64) -> Result<Reply, Error> {
+        if command.waits_for_writes() {
+            return command.run(&self.host).await;
+        }
         if self.waiting.get() == 0 {
             self.since.set(Some(now));
         }
@@ -87,7 +113,7 @@ impl Connection {
         result
     }
 
-    /// Returns true if other commands wait longer than usual.
+    /// Returns true if reads wait longer than usual.
     fn is_silent(&self, now: u64) -> bool {
         let since = self.since.get().unwrap_or(now);
         self.since.set(Some(since));
@@ -95,7 +121,7 @@ impl Connection {
     }
 }
 
-/// Counts a command until its reply comes or its caller gives up.
+/// Counts a read until its reply comes or its caller gives up.
 struct Waits<'a>(&'a Cell<u32>);
 
 impl<'a> Waits<'a> {
@@ -143,6 +169,17 @@ struct Checkout {
     fresh: bool,
 }
 
+/// What became of a command that was sent once.
+pub(super) enum Delivery {
+    Confirmed,
+    /// Redis did not carry it out, and said so.
+    Refused(Refusal),
+    /// There was no connection to send it on.
+    Unsent,
+    /// Redis may have carried it out.
+    Unknown,
+}
+
 /// How a call gets a connection.
 enum Admission {
     Use(Checkout),
@@ -172,18 +209,61 @@ impl Link {
         )
     }
 
-    /// Sends a command that must not be sent twice, and ignores its reply.
-    ///
-    /// No lookup depends on such a command, so it does not count among those that wait and tell
-    /// whether a connection has fallen silent.
-    pub(super) async fn send_once(self: &Rc<Self>, command: &Command, deadline: &Deadline) {
-        if let Ok(Checkout { connection, .. }) = self.check_out(deadline).await {
-            let _ignored = deadline.race(command.run(&connection.host)).await;
+    /// Returns the longest usual time without a reply.
+    pub(super) fn usual_silence(&self) -> Duration {
+        match &*self.state.borrow() {
+            State::Connected(connection) => Duration::from_nanos(connection.silence.get()),
+            _ => self.server.usual_silence(),
+        }
+    }
+
+    /// Leaves the connection, on which a write hangs, to those writes that wait on it. The next call
+    /// connects anew, and reads that wait are sent again. Returns false if there is no connection.
+    pub(super) fn leave(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let State::Connected(connection) = &*state else {
+            return false;
+        };
+        connection.left.set(true);
+        *state = State::Idle;
+        self.timer.ring();
+        true
+    }
+
+    /// Leaves the connection, unless it is young, so that the next call connects anew. Returns true if
+    /// a command that began at `begun` would be sent on another connection than then.
+    pub(super) fn renew(&self, begun: u64) -> bool {
+        let mut state = self.state.borrow_mut();
+        let State::Connected(connection) = &*state else {
+            return true;
+        };
+        let age = monotonic_clock::now().saturating_sub(connection.opened);
+        if connection.opened <= begun && age >= RENEWAL {
+            *state = State::Idle;
+            return true;
+        }
+        connection.opened > begun
+    }
+
+    /// Sends a command that must not be sent twice. That it is not confirmed is no sign that Redis
+    /// fails.
+    pub(super) async fn send_once(
+        self: &Rc<Self>,
+        command: &Command,
+        deadline: &Deadline,
+    ) -> Delivery {
+        let Ok(Checkout { connection, .. }) = self.check_out(deadline).await else {
+            return Delivery::Unsent;
+        };
+        match deadline.race(command.run(&connection.host)).await {
+            Some(Ok(_)) => Delivery::Confirmed,
+            Some(Err(Error::Refused(refusal))) => Delivery::Refused(refusal),
+            Some(Err(_)) | None => Delivery::Unknown,
         }
     }
 
     /// Sends a command and returns its reply. If a connection that served before turns out to be
-    /// dead, the command is sent once more on a new one.
+    /// dead, or a write hangs on it, the command is sent once more on a new one.
     pub(super) async fn call(
         self: &Rc<Self>,
         command: &Command,
@@ -191,7 +271,7 @@ impl Link {
     ) -> Result<Reply, Error> {
         let checkout = self.check_out(deadline).await?;
         match self.send(command, &checkout, deadline).await {
-            Err(Error::ConnectionLost) if !checkout.fresh => {
+            Err(Error::ConnectionLost) if !checkout.fresh || checkout.connection.left.get() => {
                 let checkout = self.check_out(deadline).await?;
                 self.send(command, &checkout, deadline).await
             }
@@ -210,8 +290,12 @@ impl Link {
         let silent = connection.is_silent(now);
         let shorter = silent.then(|| deadline.at_most(PROBE_TIMEOUT));
         let deadline = shorter.as_ref().unwrap_or(deadline);
-        let result = deadline.race(connection.run(command, now)).await;
-        let result = result.unwrap_or_else(|| Err(self.timed_out()));
+        let is_left = || connection.left.get() && !command.waits_for_writes();
+        let result = deadline.race_unless(is_left, connection.run(command, now));
+        let result = result.await.unwrap_or_else(|| match is_left() {
+            true => Err(Error::ConnectionLost),
+            false => Err(self.timed_out(Error::Timeout)),
+        });
         match &result {
             // The calls that wait longer will find out what is wrong, if anything is.
             Err(Error::Timeout) if silent => {}
@@ -241,9 +325,9 @@ impl Link {
         in_use
     }
 
-    fn timed_out(&self) -> Error {
+    fn timed_out(&self, error: Error) -> Error {
         self.stats.increment(Counter::Timeouts);
-        Error::Timeout
+        error
     }
 
     fn connected(&self, after_an_outage: bool) {
@@ -289,7 +373,10 @@ impl Link {
                 }
                 // The attempt ended with its request. Make another, unless a call already does.
                 Some(None) => {}
-                None => return Err(outage.map_or(Error::Timeout, |outage| outage.cause)),
+                None => {
+                    let cause = outage.map(|outage| outage.cause);
+                    return Err(cause.unwrap_or_else(|| self.server.connect_timeout()));
+                }
             }
         }
     }
@@ -350,7 +437,7 @@ impl Link {
                 // A stopped Redis still accepts connections. Any reply to PING proves that it runs:
                 // the user may not be allowed to send PING.
                 let now = monotonic_clock::now();
-                let reply = connection.run(&Command::new("PING"), now).await;
+                let reply = connection.run(&Command::read("PING"), now).await;
                 if let Err(error) = reply
                     && error.is_transport()
                 {
@@ -361,7 +448,8 @@ impl Link {
         };
         let deadline = self.timer.deadline(self.server.timeout);
         let connected = deadline.race(connect).await;
-        let connected = connected.unwrap_or_else(|| Err(self.timed_out()));
+        let connected =
+            connected.unwrap_or_else(|| Err(self.timed_out(self.server.connect_timeout())));
         match (&connected, &outage) {
             (Ok(_), outage) => self.connected(outage.is_some()),
             (Err(error), None) => self.breaker_opened(error),

@@ -53,6 +53,11 @@ impl Timer {
         }
     }
 
+    /// Wakes all tasks that wait, to look whether they still should.
+    pub(crate) fn ring(&self) {
+        self.alarms.borrow_mut().clear();
+    }
+
     /// Wakes tasks when their time has come, until no task waits.
     async fn run(self: Rc<Self>) {
         // If the host ends this task with its request, all tasks wake: the first of them runs the
@@ -112,7 +117,16 @@ impl Deadline {
     }
 
     /// Returns the result of `work`. If the deadline comes first, drops the work and returns none.
-    pub(crate) async fn race<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) fn race<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+        self.race_unless(|| false, work)
+    }
+
+    /// Does the same, and also drops the work if [`Timer::ring`] wakes it and it `is_futile`.
+    pub(crate) async fn race_unless<T>(
+        &self,
+        is_futile: impl Fn() -> bool,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let mut work = pin!(work);
         let mut bell = None;
         poll_fn(|context| {
@@ -123,7 +137,7 @@ impl Deadline {
                 let bell_now = bell.get_or_insert_with(|| self.bell(context));
                 match bell_now.rings.as_mut().poll(context) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) if monotonic_clock::now() >= self.at => {
+                    Poll::Ready(()) if monotonic_clock::now() >= self.at || is_futile() => {
                         return Poll::Ready(None);
                     }
                     Poll::Ready(()) => bell = None,

@@ -33,6 +33,7 @@ mod package;
 mod packets;
 mod properties;
 mod read_through;
+mod refusals;
 mod replica;
 mod soak;
 mod templates;

@@ -95,7 +95,7 @@ async fn write(id: Id, request: Request) -> Result<Response, ErrorCode> {
     let headers = Headers::of(&request);
     let written = async {
         let cache = &instance().await.cache;
-        if let Err(error) = cache.ping().await {
+        if let Err(error) = cache.check_removal().await {
             return Err(error.into());
         }
         let response = next::handle(request).await;

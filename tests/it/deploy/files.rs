@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{checked, empty_directory, read, run, said};
+use super::{checked, read, run, said};
+use crate::support::empty_directory;
 use crate::support::in_repository;
 
 /// A copy of deploy/kubernetes with a mistake in it.

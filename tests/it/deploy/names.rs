@@ -8,10 +8,11 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{
-    APPLICATION, container, declared, deployed, empty_directory, named, of_kind, option, pod, read,
-    run, said, the_only, variables,
+    APPLICATION, container, declared, deployed, named, of_kind, option, pod, read, run, said,
+    the_only, variables,
 };
 use crate::support::client::Call;
+use crate::support::empty_directory;
 use crate::support::in_repository;
 use crate::support::redis::Redis;
 use crate::support::service::Service;

@@ -4,8 +4,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{container, deployed, empty_directory, pod, read};
+use super::{container, deployed, pod, read};
 use crate::support::connection::{entry, id};
+use crate::support::empty_directory;
 use crate::support::process::Process;
 use crate::support::raw::{Raw, bearer, request};
 use crate::support::redis::{Redis, free_port, unique_prefix};

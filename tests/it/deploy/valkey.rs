@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use super::{container, deployed, directory, empty_directory, pod, read, run, said, variables};
+use super::{container, deployed, pod, read, run, said, variables};
 use crate::support::client::{Answer, Call};
 use crate::support::connection::{entry, id};
 use crate::support::process::Process;
 use crate::support::redis::{client_program, free_port, start_server};
 use crate::support::service::{Service, path};
-use crate::support::{Variables, in_repository};
+use crate::support::{Variables, directory, empty_directory, in_repository};
 
 const HIT: &str = "provider-connection-cache; hit";
 const MISS: &str = "provider-connection-cache; fwd=miss";

@@ -48,7 +48,8 @@ impl Target {
         for command in &commands {
             let words: Vec<_> = command.iter().map(String::as_str).collect();
             match words.as_slice() {
-                ["PING"] => {}
+                ["MGET", one, other] if self.are_probes(&[one, other]) => {}
+                ["SET", key, "", "XX", "PX", "1"] if self.are_probes(&[key]) => {}
                 ["GET" | "DEL", key] => self.assert_canonical(key),
                 ["MGET", keys @ ..] if !keys.is_empty() => {
                     keys.iter().for_each(|key| self.assert_canonical(key));
@@ -77,6 +78,13 @@ impl Target {
     fn are_of_stats(&self, keys: &[&str]) -> bool {
         let stats = self.service.stats_key("");
         keys.iter().all(|key| key.starts_with(&stats))
+    }
+
+    /// Readiness tries commands on keys that do not exist.
+    fn are_probes(&self, keys: &[&str]) -> bool {
+        let probes = ["ready-a", "ready-b"].map(|name| self.service.key(name));
+        keys.iter()
+            .all(|key| probes.iter().any(|probe| probe == key))
     }
 
     fn assert_canonical(&self, key: &str) {

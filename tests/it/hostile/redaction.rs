@@ -124,7 +124,7 @@ async fn no_configuration_that_is_wrong_shows_a_secret() {
         let mut cache = Cache::start(variables, allowed).await;
         let ready = service.read("GET", "/health/ready").await;
         let named = match variable {
-            "redis_password" => "refused the configured user, password",
+            "redis_password" => "does not know redis_username",
             variable => variable,
         };
         assert_eq!(ready.status, 503, "{variable}");

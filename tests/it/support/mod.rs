@@ -58,6 +58,19 @@ pub fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// A directory of one test, which may not be there yet.
+pub fn directory(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// A directory for one test, empty.
+pub fn empty_directory(name: &str) -> PathBuf {
+    let directory = directory(name);
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
 /// The component that exports the cache alone.
 pub fn lean_component() -> PathBuf {
     built("dist/provider-connection-cache.wasm")
