@@ -313,6 +313,8 @@ answer=$(get /health/ready)
 if [[ $answer != *' 200 '* ]]; then
     # Reads fail open, so this is worth a word, but no reason to stop.
     echo "make up: not ready: $(sed -n 's/.*"detail":"\([^"]*\)".*/\1/p' <<<"$answer")" >&2
+elif [[ $answer == *'"writes":"failing"'* ]]; then
+    echo "make up: writes fail: $(sed -n 's/.*"detail":"\([^"]*\)".*/\1/p' <<<"$answer")" >&2
 fi
 print_usage
 wait "$server"
