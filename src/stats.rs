@@ -122,12 +122,26 @@ impl Tally {
         self.hits.saturating_add(self.misses)
     }
 
-    /// Returns the share of hits in ten-thousandths, rounded. Without lookups it is 0.
+    /// Returns the share of hits in ten-thousandths, as `round(hits / total, 4)` in the existing
+    /// application: the exact value of the quotient, which is a binary fraction, is rounded, and half of
+    /// a ten-thousandth to the even one. Without lookups it is 0.
     pub(crate) fn hit_rate(self) -> u64 {
-        match self.total() {
-            0 => 0,
-            total => (self.hits as f64 * 10_000.0 / total as f64 + 0.5) as u64,
+        const FRACTION_BITS: u64 = f64::MANTISSA_DIGITS as u64 - 1;
+        if self.hits == 0 {
+            return 0;
         }
+        let bits = (self.hits as f64 / self.total() as f64).to_bits();
+        // The quotient is `fraction >> places`; it is at least 1 / 2^64.
+        let fraction = bits & ((1 << FRACTION_BITS) - 1) | 1 << FRACTION_BITS;
+        let places = 1_023 + FRACTION_BITS - (bits >> FRACTION_BITS);
+        let exact = u128::from(fraction) * 10_000;
+        let (whole, rest, half) = (
+            exact >> places,
+            exact & ((1 << places) - 1),
+            1 << (places - 1),
+        );
+        let up = rest > half || rest == half && whole % 2 == 1;
+        whole as u64 + u64::from(up)
     }
 }
 
@@ -386,6 +400,14 @@ mod tests {
             (2, 1, 6_667),
             (1, 2, 3_333),
             (7, 0, 10_000),
+            // Ties, to the even one.
+            (1, 31, 312),
+            (3, 29, 938),
+            // In binary these are a little more and a little less than a tie.
+            (1, 19_999, 1),
+            (3, 19_997, 1),
+            (u64::MAX, u64::MAX, 10_000),
+            (1, u64::MAX - 1, 0),
         ] {
             let tally = Tally {
                 hits,

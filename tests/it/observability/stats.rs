@@ -1,5 +1,8 @@
 //! The counters, by operation, with the meaning that they have in the existing application.
 
+use provider_connection_cache::connection::Timestamp;
+use provider_connection_cache::http::stats_json;
+use provider_connection_cache::stats as library;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -8,6 +11,7 @@ use crate::support::cache::{Cache, HourStats, OperationStats};
 use crate::support::connection::{connection, entry, id};
 use crate::support::origin::{borrowed, origin_with, reading_through};
 use crate::support::redis::Redis;
+use crate::support::said_by_python;
 use crate::support::service::{Service, path};
 use std::time::{Duration, Instant};
 
@@ -245,12 +249,12 @@ async fn hours_are_told_apart_and_what_nobody_counted_is_zero() {
         assert!(begins.ends_with(":00:00+00:00"), "{begins}");
         service.stats_key(&begins[..13])
     };
-    for (hour, hits) in [(&hours[3], "3"), (&hours[20], "9")] {
+    for (hour, hits, misses) in [(&hours[3], "3", "1"), (&hours[20], "1", "31")] {
         let fields = [
             "get:hits",
             hits,
             "get:misses",
-            "1",
+            misses,
             "from-the-future",
             "8",
             "get:le:500",
@@ -259,7 +263,7 @@ async fn hours_are_told_apart_and_what_nobody_counted_is_zero() {
         redis.command::<()>(&[&["HSET", &name(hour)], &fields[..]].concat());
     }
     let stats = service.read("GET", "/stats?hours=24").await.json();
-    for (index, hits, rate) in [(3, 3, 0.75), (20, 9, 0.9)] {
+    for (index, hits, rate) in [(3, 3, 0.75), (20, 1, 0.0312)] {
         // The hour may have ended since.
         let begins = &hours[index]["hour"];
         let hour = stats["hours"]
@@ -273,10 +277,10 @@ async fn hours_are_told_apart_and_what_nobody_counted_is_zero() {
             (&json!(hits), &json!(rate))
         );
     }
-    assert_eq!(stats["total"]["total"], 14);
+    assert_eq!(stats["total"]["total"], 36);
     let longest = service.read("GET", "/stats?hours=48").await.json();
     assert_eq!(longest["hours"].as_array().unwrap().len(), 48);
-    for wrong in ["0", "49", "-1", "1.5", "", "x"] {
+    for wrong in ["0", "49", "-1", "1.5", "", "x", "%2B5", "05"] {
         let answer = service.read("GET", &format!("/stats?hours={wrong}")).await;
         assert_eq!(answer.status, 400, "{wrong}");
         assert!(
@@ -308,6 +312,40 @@ async fn hours_are_told_apart_and_what_nobody_counted_is_zero() {
     // What is no hash is trouble with Redis, and says so.
     redis.set(&name(&hours[5]), "x");
     assert_eq!(service.read("GET", "/stats").await.status, 503);
+}
+
+#[test]
+fn the_hit_rate_is_rounded_as_the_existing_application_rounds_it() {
+    let mut rng = fastrand::Rng::with_seed(17);
+    let few = (0..128).flat_map(|hits| (0..128).map(move |misses| (hits, misses)));
+    // Every tie there can be, and what is close to one.
+    let ties = (1..20_000).step_by(2).map(|share| (share, 20_000 - share));
+    let mut number = || {
+        let bits = rng.u32(1..53);
+        rng.u64(..1 << bits)
+    };
+    let many: Vec<_> = (0..10_000).map(|_| (number(), number())).collect();
+    let pairs: Vec<(u64, u64)> = few.chain(ties).chain(many).collect();
+    let rates: Vec<f64> = said_by_python(
+        "tests/it/observability/hit_rate.py",
+        &serde_json::to_string(&pairs).unwrap(),
+    )
+    .unwrap();
+    let hour = |(hits, misses): &(u64, u64)| library::HourStats {
+        hour: library::Hour::of(Timestamp::MIN),
+        counts: library::Counts::from_fields(|field| match field {
+            "get:hits" => Some(*hits),
+            "get:misses" => Some(*misses),
+            _ => None,
+        }),
+    };
+    let hours: Vec<_> = pairs.iter().map(hour).collect();
+    let said: Value = serde_json::from_slice(&stats_json::body(&hours)).unwrap();
+    let rows = said["hours"].as_array().unwrap();
+    assert_eq!((rows.len(), rates.len()), (pairs.len(), pairs.len()));
+    for ((row, rate), pair) in rows.iter().zip(rates).zip(pairs) {
+        assert_eq!(row["hit_rate"].as_f64(), Some(rate), "{pair:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
