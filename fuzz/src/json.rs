@@ -14,10 +14,10 @@ pub enum Judged {
         /// Whether two members of one object in it have the same name.
         repeats: bool,
     },
-    /// Other JSON, or none.
+    /// Other JSON.
     Other,
-    /// A number in it is beyond what `serde_json` reads, which is no fault.
-    Unsure,
+    /// No JSON, or more than is read of it.
+    NotJson,
 }
 
 pub fn judge(bytes: &[u8]) -> Judged {
@@ -27,8 +27,8 @@ pub fn judge(bytes: &[u8]) -> Judged {
             let repeats = repeats.expect("it is JSON").0;
             Judged::Object { value, repeats }
         }
-        Err(error) if error.to_string().contains("number out of range") => Judged::Unsure,
-        Ok(_) | Err(_) => Judged::Other,
+        Ok(_) => Judged::Other,
+        Err(_) => Judged::NotJson,
     }
 }
 

@@ -80,7 +80,7 @@ impl Marker {
         if !bytes.starts_with(PREFIX) {
             return None;
         }
-        let Some(Node::Object(object)) = json::decode(bytes) else {
+        let Ok(Node::Object(object)) = json::decode(bytes) else {
             return None;
         };
         let owner = text(&object, "owner").and_then(|owner| u64::from_str_radix(owner, 16).ok());
@@ -103,7 +103,7 @@ impl Marker {
 /// Returns the expired entry in the marker of a failure, if there is one. Redis adds it to the marker
 /// as the last member.
 pub(super) fn stale_entry(id: Id, bytes: &[u8]) -> Option<ProviderConnection> {
-    let Some(Node::Object(marker)) = json::decode(bytes) else {
+    let Ok(Node::Object(marker)) = json::decode(bytes) else {
         return None;
     };
     match marker.get("stale") {

@@ -7,7 +7,7 @@ use super::fields::{
     Alias, CredentialType, Credentials, EncryptedData, Fields, Id, InvalidField,
     ProviderConnection, Slug, Status,
 };
-use super::json::{self, Node, Object};
+use super::json::{self, JsonError, Node, Object};
 use super::timestamp::Timestamp;
 
 /// Why bytes are not the entry of a connection. The text never shows the bytes.
@@ -15,7 +15,9 @@ use super::timestamp::Timestamp;
 /// The application that wrote them is at fault: nothing helps but to write the entry again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// The bytes are not one JSON object.
+    /// The bytes are not JSON, or more than is read of it.
+    NotJson(JsonError),
+    /// The JSON is not an object.
     NotAnObject,
     /// A field is missing or breaks its rule.
     Field(InvalidField),
@@ -32,6 +34,7 @@ pub enum DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotJson(error) => write!(f, "the value {error}"),
             Self::NotAnObject => f.write_str("the value must be one JSON object"),
             Self::Field(invalid) => invalid.fmt(f),
             Self::OtherId => f.write_str("id must be the id it is stored under"),
@@ -59,14 +62,14 @@ pub fn encode(connection: &ProviderConnection) -> Vec<u8> {
 /// thousandth of this. An entry full of arrays takes forty times its size in memory to read.
 pub(crate) const MAX_STORED: usize = 2 << 20;
 
-/// Reads the entry that is stored under `id`, with the tolerance of the existing application:
-/// unknown fields are ignored; if a name repeats, the last value wins; a field that may be null may
-/// be missing; an empty alias and empty credentials are none.
+/// Reads the entry that is stored under `id`. Whatever the existing application writes is read, and
+/// as it reads it; nothing is read that it refuses. It also reads, by accident, what no writer
+/// means, and that is refused here. `docs/entries.md` has the rules.
 pub fn decode_stored(id: Id, bytes: &[u8]) -> Result<ProviderConnection, DecodeError> {
     if bytes.len() > MAX_STORED {
         return Err(DecodeError::TooLarge);
     }
-    let node = json::decode(bytes);
+    let node = json::decode(bytes).map_err(DecodeError::NotJson)?;
     read_stored(id, as_object(&node)?)
 }
 
@@ -77,7 +80,7 @@ pub(crate) fn read_stored(id: Id, object: &Object<'_>) -> Result<ProviderConnect
         // The existing application treats every other value as none.
         _ => None,
     };
-    let connection = connection(object, credentials)?;
+    let connection = connection(object, credentials, Id::parse_stored)?;
     if connection.fields().id == id {
         Ok(connection)
     } else {
@@ -88,7 +91,7 @@ pub(crate) fn read_stored(id: Id, object: &Object<'_>) -> Result<ProviderConnect
 /// Reads an entry that a caller wants to store. Two faults that [`decode_stored`] tolerates, because
 /// they are in Redis already, are refused here: a repeated name, and credentials of another type.
 pub fn decode_given(bytes: &[u8]) -> Result<ProviderConnection, DecodeError> {
-    let node = json::decode(bytes);
+    let node = json::decode(bytes).map_err(DecodeError::NotJson)?;
     let object = as_object(&node)?;
     if object.repeats_a_name() {
         return Err(DecodeError::RepeatedName);
@@ -104,12 +107,12 @@ pub fn decode_given(bytes: &[u8]) -> Result<ProviderConnection, DecodeError> {
             .into());
         }
     };
-    connection(object, credentials)
+    connection(object, credentials, Id::parse)
 }
 
-fn as_object<'n, 'a>(node: &'n Option<Node<'a>>) -> Result<&'n Object<'a>, DecodeError> {
+fn as_object<'n, 'a>(node: &'n Node<'a>) -> Result<&'n Object<'a>, DecodeError> {
     match node {
-        Some(Node::Object(object)) => Ok(object),
+        Node::Object(object) => Ok(object),
         _ => Err(DecodeError::NotAnObject),
     }
 }
@@ -117,11 +120,16 @@ fn as_object<'n, 'a>(node: &'n Option<Node<'a>>) -> Result<&'n Object<'a>, Decod
 fn connection(
     object: &Object<'_>,
     credentials: Option<Credentials>,
+    parse_id: fn(&'static str, &str) -> Result<Id, InvalidField>,
 ) -> Result<ProviderConnection, DecodeError> {
+    let id = |field| match object.get(field) {
+        Node::Text(text) => parse_id(field, text),
+        _ => parse_id(field, ""),
+    };
     let fields = Fields {
-        id: id(object, "id")?,
-        user_id: id(object, "user_id")?,
-        provider_id: id(object, "provider_id")?,
+        id: id("id")?,
+        user_id: id("user_id")?,
+        provider_id: id("provider_id")?,
         provider_slug: Slug::new(text(object, "provider_slug")?.to_owned())?,
         status: Status::parse(text(object, "status")?)?,
         alias: match object.get("alias") {
@@ -150,16 +158,6 @@ fn credentials(object: &Object<'_>) -> Result<Credentials, InvalidField> {
         credential_type: CredentialType::parse(text(object, "credential_type")?)?,
         expires_at: timestamp(object, "expires_at")?,
     })
-}
-
-fn id(object: &Object<'_>, field: &'static str) -> Result<Id, InvalidField> {
-    match object.get(field) {
-        Node::Text(text) => Id::parse(field, text),
-        _ => Err(InvalidField {
-            field,
-            rule: "a UUID",
-        }),
-    }
 }
 
 fn text<'a>(object: &'a Object<'_>, field: &'static str) -> Result<&'a str, InvalidField> {

@@ -41,6 +41,18 @@ impl Id {
             rule: "a UUID",
         })
     }
+
+    /// Reads the same from a stored entry, where `urn:uuid:` is in lower case: Python's `UUID()` knows
+    /// no other, so such an entry is none to the existing application.
+    pub(super) fn parse_stored(field: &'static str, text: &str) -> Result<Self, InvalidField> {
+        if text.starts_with(['u', 'U']) && !text.starts_with("urn:uuid:") {
+            return Err(InvalidField {
+                field,
+                rule: "a UUID, with urn:uuid: in lower case",
+            });
+        }
+        Self::parse(field, text)
+    }
 }
 
 /// Writes the canonical spelling: lower-case and hyphenated.

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -60,9 +61,63 @@ pub fn encode(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// Reads one JSON value. Returns none if the bytes are anything else.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Node<'_>> {
-    serde_json::from_slice(bytes).ok()
+/// Why bytes are not one JSON value, or are more than is read of it, and where. Columns count bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    reason: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = (self.line, self.column);
+        write!(
+            f,
+            "must be JSON: {} (line {line}, column {column})",
+            self.reason
+        )
+    }
+}
+
+impl Error for JsonError {}
+
+impl JsonError {
+    fn new(error: &serde_json::Error, bytes: &[u8]) -> Self {
+        // `serde_json` tells the reason only as text.
+        let text = error.to_string();
+        let says = |beginning: &str| text.starts_with(beginning);
+        let (line, column) = (error.line(), error.column());
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let there = lines.nth(line.saturating_sub(1));
+        let there = there.and_then(|line| line.get(column.saturating_sub(1)..));
+        let is_there = |name: &[u8]| there.is_some_and(|there| there.starts_with(name));
+        let reason = if error.is_eof() {
+            "it ends too early"
+        } else if is_there(b"NaN") || is_there(b"Infinity") {
+            "NaN and Infinity are no numbers in it"
+        } else if says("recursion limit") {
+            "it is nested deeper than 127 levels"
+        } else if says("number out of range") {
+            "a number is beyond the range of a double"
+        } else if says("lone leading surrogate") || says("unexpected end of hex escape") {
+            "an escape is half of a surrogate pair, which is no character"
+        } else if says("invalid unicode code point") {
+            "it is not UTF-8"
+        } else {
+            "it breaks the grammar of RFC 8259"
+        };
+        Self {
+            reason,
+            line,
+            column,
+        }
+    }
+}
+
+/// Reads one JSON value.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Node<'_>, JsonError> {
+    serde_json::from_slice(bytes).map_err(|error| JsonError::new(&error, bytes))
 }
 
 impl<'de> Deserialize<'de> for Node<'de> {
@@ -136,7 +191,7 @@ mod tests {
 
     fn object(text: &str) -> Object<'_> {
         match decode(text.as_bytes()) {
-            Some(Node::Object(object)) => object,
+            Ok(Node::Object(object)) => object,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -176,7 +231,7 @@ mod tests {
             "true",
             "false",
         ] {
-            assert_eq!(decode(number.as_bytes()), Some(Node::Other), "{number}");
+            assert_eq!(decode(number.as_bytes()), Ok(Node::Other), "{number}");
         }
     }
 
@@ -210,20 +265,92 @@ mod tests {
             "\u{feff}{}",
             "{}x",
         ] {
-            assert_eq!(decode(text.as_bytes()), None, "{text}");
+            assert!(decode(text.as_bytes()).is_err(), "{text}");
         }
         for bytes in [&b"\"\xff\""[..], b"\"\xed\xa0\x80\"", b"{\"\xff\":1}"] {
-            assert_eq!(decode(bytes), None, "{bytes:?}");
+            assert!(decode(bytes).is_err(), "{bytes:?}");
         }
     }
 
     #[test]
     fn nesting_is_limited_so_that_the_stack_suffices() {
         let arrays = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(decode(arrays(127).as_bytes()).is_some());
+        assert!(decode(arrays(127).as_bytes()).is_ok());
         for depth in [128, 100_000] {
-            assert_eq!(decode(arrays(depth).as_bytes()), None);
-            assert_eq!(decode("{\"a\":".repeat(depth).as_bytes()), None);
+            assert!(decode(arrays(depth).as_bytes()).is_err());
+            assert!(decode("{\"a\":".repeat(depth).as_bytes()).is_err());
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_is_wrong_and_where() {
+        let deep = "[".repeat(200);
+        let cases: [(&[u8], &str); 17] = [
+            (b"", "it ends too early (line 1, column 0)"),
+            (b"{\"a\":", "it ends too early (line 1, column 5)"),
+            (
+                b"{a:1}",
+                "it breaks the grammar of RFC 8259 (line 1, column 2)",
+            ),
+            (
+                b"{}\n x",
+                "it breaks the grammar of RFC 8259 (line 2, column 2)",
+            ),
+            (
+                b"[1,\n Nan]",
+                "it breaks the grammar of RFC 8259 (line 2, column 2)",
+            ),
+            (
+                b"[1,\n NaN]",
+                "NaN and Infinity are no numbers in it (line 2, column 2)",
+            ),
+            (
+                b"Infinity",
+                "NaN and Infinity are no numbers in it (line 1, column 1)",
+            ),
+            (
+                b"[-Infinity]",
+                "NaN and Infinity are no numbers in it (line 1, column 3)",
+            ),
+            (
+                b"[1e999]",
+                "a number is beyond the range of a double (line 1, column 6)",
+            ),
+            (
+                b"\"\\ud83c\"",
+                "half of a surrogate pair, which is no character (line 1, column 8)",
+            ),
+            (
+                b"\"\\udfe6\"",
+                "half of a surrogate pair, which is no character (line 1, column 7)",
+            ),
+            (
+                b"\"\\ud83c\\u0041\"",
+                "surrogate pair, which is no character (line 1, column 13)",
+            ),
+            (
+                b"\"\\ud83c\\n\"",
+                "surrogate pair, which is no character (line 1, column 9)",
+            ),
+            (
+                b"\"\\u12x4\"",
+                "it breaks the grammar of RFC 8259 (line 1, column 7)",
+            ),
+            (b"\"\xff\"", "it is not UTF-8 (line 1, column 2)"),
+            (
+                deep.as_bytes(),
+                "it is nested deeper than 127 levels (line 1, column 128)",
+            ),
+            (
+                b"\xff",
+                "it breaks the grammar of RFC 8259 (line 1, column 1)",
+            ),
+        ];
+        for (bytes, wanted) in cases {
+            let said = decode(bytes).map_err(|error| error.to_string());
+            let said = said.expect_err("it is refused");
+            assert!(said.starts_with("must be JSON: "), "{said}");
+            assert!(said.ends_with(wanted), "{said:?}, wanted {wanted:?}");
         }
     }
 
@@ -251,7 +378,7 @@ mod tests {
         #[test]
         fn any_text_is_read_as_it_was_written(written: String) {
             let bytes = encode(&written);
-            prop_assert_eq!(decode(&bytes), Some(text(&written)));
+            prop_assert_eq!(decode(&bytes), Ok(text(&written)));
         }
     }
 }

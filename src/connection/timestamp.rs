@@ -52,21 +52,56 @@ impl Timestamp {
         )
     }
 
-    /// Reads ISO 8601 with an offset (`Z` or `+05:30`), `T` or a space before the time.
-    /// Digits beyond the microsecond are cut off, as in Python.
+    /// Reads a date, a time and an offset, such as `2026-01-27T05:17:19.123456+00:00`. This reads all
+    /// that Python's `isoformat()` writes, and nothing that its `fromisoformat()` refuses.
+    /// `docs/entries.md` has the spellings.
     ///
     /// A time without an offset is refused, because it does not determine an instant.
     pub fn parse(text: &str) -> Option<Self> {
-        let config = TimeConfigBuilder::new()
-            .microseconds_precision_overflow_behavior(
-                MicrosecondsPrecisionOverflowBehavior::Truncate,
-            )
-            .build();
-        let time = DateTime::parse_bytes_rfc3339_with_config(text.as_bytes(), &config).ok()?;
-        time.time.tz_offset?;
-        let micros = time.timestamp_tz().checked_mul(1_000_000)?;
-        Self::from_micros(micros.checked_add(time.time.microsecond.into())?)
+        let bytes = text.as_bytes();
+        match date_time(bytes) {
+            // `speedate` reads these, and Python does not: `z`, and the minus sign of Unicode.
+            Some(_) if bytes.last() == Some(&b'z') || !bytes.is_ascii() => None,
+            Some(local) => at_offset(&local, i64::from(local.time.tz_offset?) * 1_000_000),
+            None => at_offset_to_the_second(bytes),
+        }
     }
+}
+
+/// Returns the instant of a local time whose offset is so many microseconds.
+fn at_offset(local: &DateTime, offset: i64) -> Option<Timestamp> {
+    // `speedate` has a year 0, and Python has none.
+    if local.date.year == 0 {
+        return None;
+    }
+    let micros = local.timestamp().checked_mul(1_000_000)?;
+    let micros = micros.checked_add(local.time.microsecond.into())?;
+    Timestamp::from_micros(micros.checked_sub(offset)?)
+}
+
+/// Reads a time with an offset such as `+00:53:28`, in which Python writes the local time of a place
+/// before it had a time zone. The offset is written like a time of the day.
+#[cold]
+fn at_offset_to_the_second(text: &[u8]) -> Option<Timestamp> {
+    let sign = text.iter().rposition(|byte| matches!(byte, b'+' | b'-'))?;
+    let (local, offset) = text.split_at_checked(sign)?;
+    let (sign, offset) = match offset.split_first()? {
+        (b'-', offset) => (-1, offset),
+        (_, offset) => (1, offset),
+    };
+    let local = date_time(local)?;
+    let offset = date_time(&[b"0001-01-01T", offset].concat())?.time;
+    let is_one_offset = offset.tz_offset.is_none() && local.time.tz_offset.is_none();
+    let micros = i64::from(offset.total_seconds()) * 1_000_000 + i64::from(offset.microsecond);
+    is_one_offset.then(|| at_offset(&local, sign * micros))?
+}
+
+/// Reads a date and a time. Digits beyond the microsecond are cut off, as in Python.
+fn date_time(text: &[u8]) -> Option<DateTime> {
+    let config = TimeConfigBuilder::new()
+        .microseconds_precision_overflow_behavior(MicrosecondsPrecisionOverflowBehavior::Truncate)
+        .build();
+    DateTime::parse_bytes_rfc3339_with_config(text, &config).ok()
 }
 
 /// Writes the form of Python's `isoformat()`: a fraction of six digits or none, and `+00:00`.
@@ -130,6 +165,12 @@ mod tests {
             "2026-01-27 05:17:19.5000009+00:00",
             "2026-01-27T00:17:19.5-05:00",
             "2026-01-27T10:47:19.5+05:30",
+            "2026-01-27T10:47:19.5+0530",
+            "2026-01-27T05:17:19.5-00:00",
+            "2026-01-27_05:17:19,5Z",
+            "2026-01-27t06:10:47.5+00:53:28",
+            "2026-01-27T04:23:51.376544-00:53:28.123456",
+            "2026-01-27T04:23:51.376544-00:53:28,1234569",
         ] {
             assert_eq!(Timestamp::parse(text), Some(instant), "{text}");
         }
@@ -147,6 +188,21 @@ mod tests {
             "0000-12-31T23:59:59+00:00",
             "9999-12-31T23:59:59-00:01",
             "1769491039",
+            "2026-01-27T05:17:19z",
+            "2026-01-27T05:17:19\u{2212}05:00",
+            "2026-01-27T05:17:19+00:00 ",
+            "0000-12-31T23:59:59-00:01",
+            "2026-01-27T05:17:19+24:00",
+            "2026-01-27T05:17:19+00:60",
+            "2026-01-27T05:17:19+00:53:60",
+            "2026-01-27T05:17:19+00:53:28Z",
+            "2026-01-27T05:17:19+00:53:28+00:00",
+            "2026-01-27T05:17:19+05:00+00:53:28",
+            "2026-01-27T05:17:19Z+00:53:28",
+            "2026-01-27T05:17:19+-00:53:28",
+            "2026-01-27T05:17:19+00:53:28.",
+            "+00:53:28",
+            "+",
         ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::problem::{Kind, Problem};
 use crate::cache::Batch;
 use crate::connection::entry::{self, DecodeError};
-use crate::connection::json::{self, Node};
+use crate::connection::json::{self, JsonError, Node};
 use crate::connection::{Id, InvalidField, ProviderConnection};
 
 const NOT_AN_OBJECT: &str = "the body must be one JSON object";
@@ -17,6 +17,7 @@ const REPEATED_NAME: &str = "the body must name each member of an object once";
 pub fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Problem> {
     let connection = entry::decode_given(body).map_err(|corrupt| match corrupt {
         DecodeError::Field(invalid) => invalid.into(),
+        DecodeError::NotJson(error) => not_json(error),
         DecodeError::RepeatedName => Problem::new(Kind::InvalidRequest, REPEATED_NAME),
         _ => Problem::new(Kind::InvalidRequest, NOT_AN_OBJECT),
     })?;
@@ -27,14 +28,18 @@ pub fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Problem> {
     Ok(connection)
 }
 
+fn not_json(error: JsonError) -> Problem {
+    Problem::new(Kind::InvalidRequest, format!("the body {error}"))
+}
+
 /// Reads the ids to look up. Repeated ids are dropped, because the answer has one member for each.
 pub fn ids(body: &[u8]) -> Result<Batch<Id>, Problem> {
     let invalid = InvalidField {
         field: "ids",
         rule: "an array of 1 to 1,000 UUIDs",
     };
-    let node = json::decode(body);
-    let Some(Node::Object(object)) = &node else {
+    let node = json::decode(body).map_err(not_json)?;
+    let Node::Object(object) = &node else {
         return Err(Problem::new(Kind::InvalidRequest, NOT_AN_OBJECT));
     };
     if object.repeats_a_name() {

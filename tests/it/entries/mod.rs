@@ -1,5 +1,7 @@
 //! Entries are those of the existing application, both ways.
 
+mod reading;
+
 use serde_json::{Value, json};
 
 use crate::support::assert_nothing_trapped;
