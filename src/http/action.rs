@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::access;
 use super::problem::{Kind, Problem};
-use super::query::Query;
+use super::query::{self, Query};
 use super::request::{Head, MAX_BODY};
 use super::route::{self, Access, Endpoint, Found};
 use super::tokens::{Grant, Tokens};
@@ -132,8 +132,7 @@ fn parse_view(text: Option<&str>) -> Result<View, InvalidField> {
 }
 
 fn parse_ttl(text: &str) -> Result<Ttl, Problem> {
-    text.parse()
-        .ok()
+    query::number(text)
         .and_then(Ttl::from_seconds)
         .ok_or_else(|| {
             let detail = format!("ttl must be 1 to {MAX_TTL_SECONDS} seconds");
@@ -143,7 +142,7 @@ fn parse_ttl(text: &str) -> Result<Ttl, Problem> {
 
 /// Reads a number of hours.
 pub fn parse_hours(text: &str) -> Result<Hours, InvalidField> {
-    let hours = text.parse().ok().and_then(Hours::new);
+    let hours = query::number(text).and_then(Hours::new);
     hours.ok_or(InvalidField {
         field: "hours",
         rule: "1 to 48",

@@ -40,6 +40,13 @@ impl<'a> Query<'a> {
     }
 }
 
+/// Reads a whole number as JSON writes it (RFC 8259, section 6): without a plus, and without zeros in
+/// front.
+pub fn number(text: &str) -> Option<u32> {
+    let is_written_so = text == "0" || text.starts_with(|first| matches!(first, '1'..='9'));
+    text.parse().ok().filter(|_| is_written_so)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +58,30 @@ mod tests {
         assert_eq!(query.get("view"), Some("full"));
         assert_eq!(query.get("user_id"), Some("{a b}"));
         assert_eq!(query.get("ttl"), None);
+    }
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        assert_eq!(number("0"), Some(0));
+        assert_eq!(number("4294967295"), Some(u32::MAX));
+        for other in [
+            "",
+            "+5",
+            "05",
+            "00",
+            "-0",
+            "-5",
+            " 5",
+            "5 ",
+            "5.0",
+            "5e0",
+            "0x5",
+            "5_0",
+            "\u{665}",
+            "4294967296",
+        ] {
+            assert_eq!(number(other), None, "{other}");
+        }
     }
 
     #[test]

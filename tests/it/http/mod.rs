@@ -186,7 +186,7 @@ async fn put_stores_for_as_long_as_it_is_told() {
     assert_eq!((answer.status, answer.text()), (204, ""));
     assert_eq!(answer.optional_header("content-length"), None);
     assert!((35..=45).contains(&redis.ttl(&service.key(&id(1)))));
-    for ttl in ["0", "2592001", "-1", "1.5", "", "x"] {
+    for ttl in ["0", "2592001", "-1", "1.5", "", "x", "%2B5", "05"] {
         let answer = service
             .put(
                 &format!("{}?ttl={ttl}", path(&id(1))),
@@ -218,11 +218,38 @@ async fn put_names_what_is_wrong_and_shows_none_of_it() {
         assert!(answer.text().contains(field), "{field}: {}", answer.text());
         assert!(!answer.everything().contains("not-to-be-shown"));
     }
-    for body in ["", "{", "[]", "null"] {
-        assert_problem(
-            &service.put(&path(&id(1)), body).await,
-            Kind::InvalidRequest,
-        );
+    let with = |value: &str| {
+        let entry = entry(&id(1)).to_string();
+        entry.replace("\"My Schwab IRA\"", value)
+    };
+    for (body, wanted) in [
+        (String::new(), "must be JSON: it ends too early"),
+        ("{".to_owned(), "must be JSON: it ends too early"),
+        ("[]".to_owned(), "must be one JSON object"),
+        ("null".to_owned(), "must be one JSON object"),
+        (with(r#""\ud83c""#), "half of a surrogate pair"),
+        (with(r#""\udfe6""#), "half of a surrogate pair"),
+        (
+            with("NaN"),
+            "NaN and Infinity are no numbers in it (line 1, column 10)",
+        ),
+        (with("-Infinity"), "NaN and Infinity are no numbers in it"),
+        (with("1e999"), "beyond the range of a double"),
+        (with(&"[".repeat(200)), "nested deeper than 127 levels"),
+        (
+            with("'x'"),
+            "it breaks the grammar of RFC 8259 (line 1, column 10)",
+        ),
+    ] {
+        let answer = service.put(&path(&id(1)), &body).await;
+        assert_problem(&answer, Kind::InvalidRequest);
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains(wanted), "{body}: {detail}");
+        let lookup = service.look_up(body).await;
+        assert_eq!(lookup.status, 400);
+        if wanted.contains("line") || wanted.contains("half") {
+            assert_eq!(lookup.json()["detail"].to_string(), detail);
+        }
     }
     assert_problem(
         &service.put(&path(&id(2)), entry(&id(1)).to_string()).await,
