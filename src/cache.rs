@@ -1,5 +1,6 @@
 //! The operations of the cache, over Redis and the origin. Reads fail open, writes tell the truth.
 
+mod conditional_write;
 mod id_pages;
 mod lookup;
 mod marker;
@@ -15,9 +16,11 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, join};
 use spin_sdk::wasip3::clocks::monotonic_clock;
 
+pub use self::conditional_write::{Condition, Removal};
 pub use self::id_pages::{Cursor, IdPage};
 pub use self::lookup::{Absence, Entry, Forward, Lookup, Outcome};
 
+use self::conditional_write::{ConditionalWrite, Written};
 use self::near_cache::{NearCache, ReadStart};
 use self::read_through::ReadThrough;
 use self::recent_writes::RecentWrites;
@@ -25,7 +28,7 @@ use self::stored_value::StoredValue;
 use crate::config::{CacheConfig, ConfigError, Ttl};
 use crate::connection::{Id, InvalidField, ProviderConnection, Summary, entry};
 use crate::origin::{Origin, Upstream};
-use crate::redis::{AuxiliaryKeys, Counted, Error, Keyspace, RawValue, ReadOptions, Redis};
+use crate::redis::{AuxiliaryKeys, Change, Counted, Error, Keyspace, RawValue, ReadOptions, Redis};
 use crate::rt::clock::now;
 use crate::rt::deadline::Timer;
 use crate::rt::singleflight::Singleflight;
@@ -260,6 +263,24 @@ impl Cache {
         })
     }
 
+    /// Stores the connection if the condition holds. Returns false if it does not.
+    pub fn set_if<'a>(
+        &'a self,
+        connection: &'a ProviderConnection,
+        ttl: Option<Ttl>,
+        condition: &'a Condition<'a>,
+    ) -> LocalBoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let ids = [connection.fields().id];
+            let ttl = ttl.unwrap_or(self.default_ttl);
+            let change = Change::Set(entry::encode(connection), ttl);
+            let auxiliary = self.auxiliary_keys(&ids, ttl);
+            let set = self.write_if(ids[0], change, auxiliary, condition);
+            let written = self.stats.measure(Operation::Set, set).await?;
+            Ok(matches!(written, Written::Done { .. }))
+        })
+    }
+
     /// Stores all of the connections, or none of them.
     pub fn set_many(
         &self,
@@ -290,6 +311,44 @@ impl Cache {
                 .await;
             Ok(deleted? > 0)
         })
+    }
+
+    /// Removes the connection if the condition holds.
+    pub fn delete_if<'a>(
+        &'a self,
+        id: Id,
+        condition: &'a Condition<'a>,
+    ) -> LocalBoxFuture<'a, Result<Removal, Error>> {
+        Box::pin(async move {
+            let auxiliary = self.auxiliary_keys(&[id], Ttl::DEFAULT);
+            let delete = self.write_if(id, Change::Delete, auxiliary, condition);
+            let written = self.stats.measure(Operation::Delete, delete).await?;
+            Ok(match written {
+                Written::Done { existed: true } => Removal::Removed,
+                Written::Done { existed: false } => Removal::Absent,
+                Written::PreconditionFailed => Removal::PreconditionFailed,
+            })
+        })
+    }
+
+    async fn write_if(
+        &self,
+        id: Id,
+        change: Change,
+        auxiliary: AuxiliaryKeys,
+        condition: &Condition<'_>,
+    ) -> Result<Written, Error> {
+        let ids = [id];
+        let _write = self.write(&ids);
+        let write = ConditionalWrite {
+            redis: self.redis()?,
+            id,
+            key: self.keyspace.entry(id),
+            auxiliary,
+            change,
+            condition,
+        };
+        write.run().await
     }
 
     /// Removes the connections. Returns how many of them existed.

@@ -4,6 +4,7 @@
 pub mod entry;
 mod fields;
 pub mod json;
+mod revision;
 mod summary;
 mod timestamp;
 
@@ -11,5 +12,6 @@ pub use self::fields::{
     Alias, CredentialType, Credentials, EncryptedData, Fields, Id, InvalidField,
     ProviderConnection, Slug, Status,
 };
+pub use self::revision::Revision;
 pub use self::summary::Summary;
 pub use self::timestamp::Timestamp;

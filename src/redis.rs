@@ -20,7 +20,7 @@ use std::time::Duration;
 use spin_sdk::redis::RedisResult;
 
 pub(crate) use self::auxiliary_keys::AuxiliaryKeys;
-pub(crate) use self::compare_and_set::{Replacement, StaleCopy};
+pub(crate) use self::compare_and_set::{Change, Replacement, StaleCopy};
 pub(crate) use self::counters::Counted;
 pub use self::error::Error;
 pub(crate) use self::keys::Keyspace;

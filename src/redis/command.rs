@@ -12,11 +12,12 @@ pub(super) type Reply = Vec<RedisResult>;
 
 const SCRIPT: &str = "EVAL";
 
-/// One command, or two that are sent together. Both must be idempotent: a lost connection may cause
-/// them to be sent twice.
+/// One command, or two that are sent together. Both must be idempotent, because a lost connection may cause
+/// them to be sent twice; if not, say so ([`Command::once`]).
 pub(super) struct Command {
     name: &'static str,
     purpose: Purpose,
+    once: bool,
     arguments: Vec<RedisParameter>,
     next: Option<Box<Command>>,
 }
@@ -41,6 +42,7 @@ impl Command {
         Self {
             name,
             purpose,
+            once: false,
             arguments: Vec::new(),
             next: None,
         }
@@ -66,6 +68,17 @@ impl Command {
     /// script writes.
     pub(super) fn waits_for_writes(&self) -> bool {
         self.purpose == Purpose::Write || self.name == SCRIPT
+    }
+
+    /// Keeps it from being sent again after a lost connection, when nobody knows whether Redis carried it
+    /// out. The caller learns of [`Error::ConnectionLost`].
+    pub(super) fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    pub(super) fn is_sent_once(&self) -> bool {
+        self.once
     }
 
     pub(super) fn arg(mut self, bytes: impl Into<Vec<u8>>) -> Self {

@@ -1,5 +1,5 @@
-//! Writes for reading through. Each takes effect only while a key holds what it must, which one
-//! script decides. All of them may be sent twice.
+//! Writes for reading through, and conditional writes. Each takes effect only while a key holds what
+//! it must, which one script decides. All of them may be sent twice, but for the conditional writes.
 
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use spin_sdk::redis::RedisResult;
 use super::auxiliary_keys::AuxiliaryKeys;
 use super::command::{Command, Purpose, Reply, count, millis};
 use super::keys::ConnectionKeys;
-use super::{Error, Redis};
+use super::{Error, GET_CAPPED, RawValue, Redis, capped, raw_value};
 use crate::config::Ttl;
 use crate::connection::entry::MAX_STORED;
+use crate::rt::deadline::Deadline;
 
 /// Replaces `ARGV[1]` in `KEYS[1]` by `ARGV[2]`, for `ARGV[3]` seconds. Then sets `KEYS[2]`, which
 /// keeps others from asking the origin again, for `ARGV[4]` milliseconds unless that is 0. Sets
@@ -55,6 +56,32 @@ const DELETE: &str = "local there = 0 \
        then there = there + 1 end \
      end return there";
 
+/// Goes on if `KEYS[1]` holds `ARGV[1]`, which is empty for whatever cannot be an entry: nothing, another
+/// type than a string, or more than `ARGV[2]` bytes.
+macro_rules! if_unchanged {
+    ($then:literal) => {
+        concat!(
+            "local held = redis.pcall('GET', KEYS[1]) \
+             if type(held) ~= 'string' or #held > tonumber(ARGV[2]) then held = '' end \
+             if held ~= ARGV[1] then return 0 end ",
+            $then
+        )
+    };
+}
+
+/// Sets `KEYS[1]` to `ARGV[3]` for `ARGV[4]` seconds. Then sets the next `ARGV[6]` keys for `ARGV[5]`
+/// milliseconds, and removes the others.
+const SET_IF_UNCHANGED: &str = if_unchanged!(
+    "redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4]) \
+     for i = 2, #KEYS do \
+       if i <= ARGV[6] + 1 then redis.call('SET', KEYS[i], '', 'PX', ARGV[5]) \
+       else redis.call('DEL', KEYS[i]) end \
+     end return 1"
+);
+
+/// Removes all keys.
+const DELETE_IF_UNCHANGED: &str = if_unchanged!("redis.call('DEL', unpack(KEYS)) return 1");
+
 /// The fate of the stale copy when the value of an entry's key is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StaleCopy {
@@ -62,6 +89,13 @@ pub(crate) enum StaleCopy {
     Replaced(Duration),
     Removed,
     Kept,
+}
+
+/// A conditional write.
+pub(crate) enum Change {
+    /// Stores the value for this long.
+    Set(Vec<u8>, Ttl),
+    Delete,
 }
 
 /// A new value for the key of an entry.
@@ -181,6 +215,53 @@ impl Redis {
         self.write(command.arg(expected).integer(millis(longer)))
             .await?;
         Ok(())
+    }
+
+    /// GET: reads the value that a conditional write depends on.
+    pub(crate) async fn get_to_change(
+        &self,
+        key: &str,
+        deadline: &Deadline,
+    ) -> Result<Option<RawValue>, Error> {
+        let get = match self.capped.get() {
+            true => capped(GET_CAPPED, [key]),
+            false => Command::read("GET").arg(key),
+        };
+        let reply = self.read(get, false, deadline).await?;
+        raw_value(reply.into_iter().next(), None, None)
+    }
+
+    /// Changes the value of the key, and its auxiliary keys. Returns false if the key does not hold
+    /// `expected` any more: a value, or none if it held nothing, or nothing that could be an entry.
+    ///
+    /// It is sent once, because a second time the key would hold the new value. After
+    /// [`Error::ConnectionLost`] the caller has to read what it holds.
+    pub(crate) async fn change_if_unchanged(
+        &self,
+        key: &str,
+        expected: Option<&[u8]>,
+        change: &Change,
+        auxiliary: &AuxiliaryKeys,
+        deadline: &Deadline,
+    ) -> Result<bool, Error> {
+        let script = match change {
+            Change::Set(..) => SET_IF_UNCHANGED,
+            Change::Delete => DELETE_IF_UNCHANGED,
+        };
+        let keys = auxiliary.fresh.iter().chain(&auxiliary.stale);
+        let keys = [key].into_iter().chain(keys.map(String::as_str));
+        // What is larger cannot be an entry, and may not have been read to its end.
+        let expected = expected.filter(|value| value.len() <= MAX_STORED);
+        let mut command = Command::script(Purpose::Write, script, keys)
+            .once()
+            .arg(expected.unwrap_or_default())
+            .integer(i64::try_from(MAX_STORED).unwrap_or(i64::MAX));
+        if let Change::Set(value, ttl) = change {
+            let count = i64::try_from(auxiliary.fresh.len()).map_err(|_| Error::Unexpected)?;
+            command = command.arg(value.as_slice()).integer(ttl.seconds().into());
+            command = command.integer(millis(auxiliary.fresh_for)).integer(count);
+        }
+        is_done(&self.primary.call(&command, deadline).await?)
     }
 
     /// Removes entries and their auxiliary keys. Returns how many entries existed: a value that

@@ -271,7 +271,10 @@ impl Link {
     ) -> Result<Reply, Error> {
         let checkout = self.check_out(deadline).await?;
         match self.send(command, &checkout, deadline).await {
-            Err(Error::ConnectionLost) if !checkout.fresh || checkout.connection.left.get() => {
+            Err(Error::ConnectionLost)
+                if !command.is_sent_once()
+                    && (!checkout.fresh || checkout.connection.left.get()) =>
+            {
                 let checkout = self.check_out(deadline).await?;
                 self.send(command, &checkout, deadline).await
             }

@@ -1,9 +1,9 @@
 //! Conversions between WIT types and those of the library.
 
-use provider_connection_cache::cache::{Absence, Entry};
+use provider_connection_cache::cache::{Absence, Entry, Removal};
 use provider_connection_cache::connection::{
     Alias, CredentialType, Credentials, EncryptedData, Fields, Id, InvalidField,
-    ProviderConnection, Slug, Status, Summary, Timestamp,
+    ProviderConnection, Revision, Slug, Status, Summary, Timestamp,
 };
 use provider_connection_cache::redis::Error;
 use provider_connection_cache::stats::{BOUNDS, Counter, HourStats, Operation};
@@ -51,6 +51,21 @@ same_variants!(Status, wit::ConnectionStatus, {
 same_variants!(CredentialType, wit::CredentialType, {
     Oauth2, ApiKey, LinkToken, Certificate, FileImport, Custom,
 });
+
+same_variants!(Removal, wit::Removal, {
+    Removed, Absent, PreconditionFailed,
+});
+
+/// Returns the condition that a precondition is.
+pub(crate) fn condition(precondition: wit::Precondition) -> impl Fn(Option<Revision>) -> bool {
+    move |current| match &precondition {
+        wit::Precondition::NoEntry => current.is_none(),
+        wit::Precondition::AnyEntry => current.is_some(),
+        wit::Precondition::Revision(wanted) => {
+            current.is_some_and(|current| current.to_string() == *wanted)
+        }
+    }
+}
 
 impl From<Timestamp> for wit::Timestamp {
     fn from(timestamp: Timestamp) -> Self {
@@ -146,6 +161,7 @@ impl From<Entry> for wit::Entry {
     fn from(entry: Entry) -> Self {
         Self {
             ttl_seconds: ttl_seconds(&entry),
+            revision: Revision::of(&entry.connection).to_string(),
             connection: entry.connection.into(),
         }
     }

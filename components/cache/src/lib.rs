@@ -173,6 +173,18 @@ impl Guest for CacheExport {
         Ok(instance().await.cache.set(&connection, ttl).await?)
     }
 
+    async fn set_if(
+        connection: wit::ProviderConnection,
+        ttl_seconds: Option<u32>,
+        precondition: wit::Precondition,
+    ) -> Result<bool, wit::Error> {
+        let connection = connection.try_into()?;
+        let ttl = parse_ttl(ttl_seconds)?;
+        let condition = convert::condition(precondition);
+        let cache = &instance().await.cache;
+        Ok(cache.set_if(&connection, ttl, &condition).await?)
+    }
+
     async fn set_many(
         connections: Vec<wit::ProviderConnection>,
         ttl_seconds: Option<u32>,
@@ -189,6 +201,16 @@ impl Guest for CacheExport {
     async fn delete(id: String) -> Result<bool, wit::Error> {
         let id = Id::parse("id", &id)?;
         Ok(instance().await.cache.delete(id).await?)
+    }
+
+    async fn delete_if(
+        id: String,
+        precondition: wit::Precondition,
+    ) -> Result<wit::Removal, wit::Error> {
+        let id = Id::parse("id", &id)?;
+        let condition = convert::condition(precondition);
+        let removal = instance().await.cache.delete_if(id, &condition).await?;
+        Ok(removal.into())
     }
 
     async fn delete_many(ids: Vec<String>) -> Result<u32, wit::Error> {

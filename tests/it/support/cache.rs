@@ -195,8 +195,10 @@ functions! {
     lookup(id: &str) -> LookupResult, call_lookup;
     lookup_sourced(id: &str) -> SourcedLookupResult, call_lookup_sourced;
     set(connection: &ProviderConnection, ttl_seconds: Option<u32>) -> (), call_set;
+    set_if(connection: &ProviderConnection, ttl_seconds: Option<u32>, precondition: &Precondition) -> bool, call_set_if;
     set_many(connections: &[ProviderConnection], ttl_seconds: Option<u32>) -> (), call_set_many;
     delete(id: &str) -> bool, call_delete;
+    delete_if(id: &str, precondition: &Precondition) -> Removal, call_delete_if;
     delete_many(ids: &[String]) -> u32, call_delete_many;
     ping() -> Duration, call_ping;
     inspect(id: &str) -> Inspection, call_inspect;

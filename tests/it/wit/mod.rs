@@ -1,5 +1,7 @@
-//! The ten functions of the WIT interface, on the lean component. The lean component
+//! The functions of the WIT interface that read and write, on the lean component. The lean component
 //! parses its arguments and speaks to Redis exactly as the Spin one does.
+
+mod conditional;
 
 use crate::support::cache::{
     Cache, ConnectionStatus, Error, LookupResult, ProviderConnection, Timestamp,
