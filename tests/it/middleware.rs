@@ -170,6 +170,56 @@ async fn after_a_write_the_application_is_asked_again() {
     assert_nothing_trapped(&service.log());
 }
 
+/// The application may take a path with empty segments for that of the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_by_way_of_empty_segments_drops_the_entry_too() {
+    let redis = Redis::shared();
+    let service = start(&spin_toml(), redis, &[]).await;
+    let key = service.key(&id(1));
+    for place in [
+        format!("/{}", path(&id(1))),
+        format!("/v1//provider-connections/{}", id(1)),
+        format!("{BASE}//{}/", id(1)),
+        format!("{}//x", path(&id(1))),
+    ] {
+        redis.set(&key, entry(&id(1)).to_string());
+        service.write("PUT", &place).await;
+        assert_eq!(redis.get(&key), None, "{place}");
+    }
+    redis.set(&key, entry(&id(1)).to_string());
+    service.write("PUT", &format!("/x{}", path(&id(1)))).await;
+    assert!(redis.get(&key).is_some());
+}
+
+/// Preconditions of a write, and questions of browsers, are for the application. A lookup that the cache
+/// answers is answered as by the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_lookups_are_conditional_here() {
+    let redis = Redis::shared();
+    let service = start(&spin_toml(), redis, &[]).await;
+    let call = |method| Call::new(method, &path(&id(1))).bearer(WRITE_TOKEN);
+    let first = service.send(call("GET")).await;
+    let etag = first.header("etag");
+    let known = service
+        .send(call("GET").header("if-none-match", etag))
+        .await;
+    assert_eq!(known.status, 304);
+    let other = service.send(call("GET").header("if-match", "\"x\"")).await;
+    assert_eq!(other.status, 412);
+    // The application knows no preconditions, and writes.
+    let written = service.send(call("PUT").header("if-match", "\"x\"")).await;
+    assert_eq!(
+        (written.status, redis.get(&service.key(&id(1)))),
+        (204, None)
+    );
+    let options = service.send(call("OPTIONS")).await;
+    assert_eq!((options.status, options.body), (405, Vec::new()));
+    assert!(
+        service.log().contains("Options"),
+        "the application was asked"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_else_is_the_applications() {
     let service = start(&spin_toml(), Redis::shared(), &[]).await;

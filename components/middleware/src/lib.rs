@@ -80,10 +80,14 @@ fn is_lookup(path: &str) -> bool {
 }
 
 /// Returns the connection that a write to this path concerns. The path may go on after the id, as in
-/// `/{id}/disconnect`.
+/// `/{id}/disconnect`. Empty segments do not count: the next component may overlook them.
 fn written(path: &str) -> Option<Id> {
-    let local = path.strip_prefix(route::BASE)?.strip_prefix('/')?;
-    parse_id(local.split('/').next()?).ok()
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let base = route::BASE.split('/').filter(|segment| !segment.is_empty());
+    for wanted in base {
+        segments.next().filter(|segment| *segment == wanted)?;
+    }
+    parse_id(segments.next()?).ok()
 }
 
 /// Lets the next component write, and then removes the entry. A caller who learns of the write never
