@@ -8,6 +8,7 @@ pub mod body;
 mod cache_status;
 mod handlers;
 mod metrics;
+pub mod preconditions;
 pub mod problem;
 pub mod query;
 pub mod request;

@@ -1,4 +1,4 @@
-//! What `openapi.json` says of ids, and `docs/entries.md` of timestamps.
+//! What `openapi.json` says of ids, `docs/entries.md` of timestamps, and RFC 9110 of entity tags.
 
 use std::sync::LazyLock;
 
@@ -81,6 +81,27 @@ pub fn instant(text: &str) -> Option<i128> {
     (-62_135_596_800_000_000..=253_402_300_799_999_999)
         .contains(&instant)
         .then_some(instant)
+}
+
+static ENTITY_TAGS: LazyLock<Regex> = LazyLock::new(|| {
+    // RFC 9110, sections 5.6.1.2, 8.8.3 and 13.1; spaces as the standard library has them. What is
+    // not ASCII is an `x` here.
+    let tag = "(W/)?\"[!#-~]*\"";
+    let space = "[ \t\n\x0C\r]*";
+    let list = format!("^({space}\\*{space}|[, \t\n\x0C\r]*({tag}{space}(,[, \t\n\x0C\r]*|$))*)$");
+    Regex::new(&list).expect("an expression")
+});
+
+/// Whether this is the value of `If-Match` or `If-None-Match`.
+pub fn entity_tags(value: &[u8]) -> bool {
+    let ascii = |byte: &u8| {
+        if byte.is_ascii() {
+            char::from(*byte)
+        } else {
+            'x'
+        }
+    };
+    ENTITY_TAGS.is_match(&value.iter().map(ascii).collect::<String>())
 }
 
 /// The ids that a lookup of this body asks for, each once; none if it is not as it must be.

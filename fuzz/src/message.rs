@@ -96,20 +96,41 @@ pub fn request(bytes: &[u8]) {
             let local = path.strip_prefix(BASE).unwrap_or(path);
             let public = ["/health/live", "/health/ready"].contains(&local);
             assert!(reads || writes || public || status == 401, "{status}");
+            assert_ne!(status, 404, "no request that is refused is a miss");
             return says_little(problem);
         }
     };
     let (needs_write, id) = match &action {
         Action::Live | Action::Ready => return,
-        Action::Openapi | Action::Metrics | Action::Stats { .. } | Action::Lookup => (false, None),
+        Action::Options { allow } => {
+            assert!(allow.ends_with(", OPTIONS") && message.method == "OPTIONS");
+            let local = message.path_and_query().0.rsplit_once("/health/");
+            assert!(reads || writes || local.is_some());
+            return;
+        }
+        Action::Openapi | Action::Metrics { .. } | Action::Stats { .. } | Action::Lookup => {
+            (false, None)
+        }
         Action::Get { id, view, .. } => (*view == View::Full, Some(id)),
-        Action::Put { id, .. } | Action::Delete { id } => (true, Some(id)),
+        Action::Put { id, .. } | Action::Delete { id, .. } => (true, Some(id)),
     };
     assert!(writes || reads && !needs_write, "let in without the token");
     if let Some(id) = id {
         let segment = message.path_and_query().0.rsplit('/').next();
         let text = decoded(segment.unwrap_or_default());
         assert_eq!(given::uuid(&text), Some(id.to_string()));
+    }
+    if matches!(action, Action::Put { .. } | Action::Lookup) {
+        let codings = message.header("content-encoding").unwrap_or_default();
+        let codings = String::from_utf8_lossy(&codings).to_lowercase();
+        let no_coding = |coding: &str| ["", "identity"].contains(&coding.trim());
+        assert!(codings.split(',').all(no_coding), "{codings}");
+    }
+    if let Action::Put { .. } | Action::Delete { .. } = action {
+        for name in ["if-match", "if-none-match"] {
+            let value = message.header(name).unwrap_or_default();
+            assert!(given::entity_tags(&value), "{}", value.escape_ascii());
+        }
     }
     let refused = match action {
         Action::Put { id, .. } => body::connection(id, message.body).err(),

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::access;
+use super::metrics::TextFormat;
+use super::preconditions::Preconditions;
 use super::problem::{Kind, Problem};
 use super::query::{self, Query};
 use super::request::{Head, MAX_BODY};
@@ -25,23 +27,31 @@ pub enum Action {
         view: View,
         /// The connection must belong to this user.
         user_id: Option<Id>,
-        /// The entity tags that the caller has.
-        if_none_match: Option<Vec<u8>>,
+        preconditions: Preconditions,
     },
     Put {
         id: Id,
         ttl: Option<Ttl>,
+        preconditions: Preconditions,
     },
     Delete {
         id: Id,
+        preconditions: Preconditions,
     },
     Lookup,
     Live,
     Ready,
     Openapi,
-    Metrics,
+    Metrics {
+        format: TextFormat,
+    },
     Stats {
         hours: Hours,
+    },
+    /// Asks which methods a path has.
+    Options {
+        /// The methods, as the value of `Allow`.
+        allow: String,
     },
 }
 
@@ -69,9 +79,16 @@ impl Action {
         let (route, id) = match found {
             Found::Route { route, id } => (route, id),
             Found::OtherMethod { path } => {
-                return Err(Problem::not_allowed(route::allow(path)));
+                let allow = route::allow(path);
+                return match head.method() {
+                    "OPTIONS" => Ok(Self::Options { allow }),
+                    _ => Err(Problem::not_allowed(allow)),
+                };
             }
-            Found::Nothing => return Err(Problem::new(Kind::NoSuchRoute, "see /openapi.json")),
+            Found::Nothing => {
+                let detail = "there is nothing at this path, and no miss either: see /openapi.json";
+                return Err(Problem::new(Kind::NoSuchRoute, detail));
+            }
         };
         access::require(grant, access)?;
         let query = Query::parse(query, route.query)?;
@@ -87,16 +104,23 @@ impl Action {
                     id,
                     view,
                     user_id: user_id.transpose()?,
-                    if_none_match: head.header("if-none-match"),
+                    preconditions: Preconditions::of_read(head),
                 }
             }
             Endpoint::Put => {
                 let id = parse_id(id)?;
                 let ttl = query.get("ttl").map(parse_ttl).transpose()?;
                 announces_json(head)?;
-                Self::Put { id, ttl }
+                Self::Put {
+                    id,
+                    ttl,
+                    preconditions: Preconditions::of_write(head)?,
+                }
             }
-            Endpoint::Delete => Self::Delete { id: parse_id(id)? },
+            Endpoint::Delete => Self::Delete {
+                id: parse_id(id)?,
+                preconditions: Preconditions::of_write(head)?,
+            },
             Endpoint::Lookup => {
                 announces_json(head)?;
                 Self::Lookup
@@ -104,7 +128,9 @@ impl Action {
             Endpoint::Live => Self::Live,
             Endpoint::Ready => Self::Ready,
             Endpoint::Openapi => Self::Openapi,
-            Endpoint::Metrics => Self::Metrics,
+            Endpoint::Metrics => Self::Metrics {
+                format: TextFormat::accepted(head.header("accept").as_deref()),
+            },
             Endpoint::Stats => {
                 let hours = query.get("hours").map(parse_hours).transpose()?;
                 let hours = hours.unwrap_or(Hours::DAY);
@@ -149,8 +175,13 @@ pub fn parse_hours(text: &str) -> Result<Hours, InvalidField> {
     })
 }
 
-/// Fails unless the headers announce a body that is JSON and not too large.
+/// Fails unless the headers announce a body that is JSON, not encoded, and not too large.
 fn announces_json(head: &impl Head) -> Result<(), Problem> {
+    let codings = head.header("content-encoding").unwrap_or_default();
+    let mut codings = codings.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    if !codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::encoded());
+    }
     let content_type = head.header("content-type").unwrap_or_default();
     let media_type = content_type.split(|byte| *byte == b';').next();
     let media_type = media_type.unwrap_or_default().trim_ascii();
@@ -272,6 +303,19 @@ mod tests {
         assert!(matches!(put(&[json]), Ok(Action::Put { ttl: Some(_), .. })));
         assert!(put(&[json, ("content-length", "65536")]).is_ok());
         assert_eq!(put(&[json, ("content-length", "65537")]), Err(413));
+        for plain in ["", "identity", "Identity, identity", " , "] {
+            assert!(put(&[json, ("content-encoding", plain)]).is_ok(), "{plain}");
+        }
+        for coding in [
+            "gzip",
+            "x-gzip",
+            "BR",
+            "identity, zstd",
+            "identity;q=1",
+            "\"",
+        ] {
+            assert_eq!(put(&[json, ("content-encoding", coding)]), Err(415));
+        }
         for other in [
             "",
             "text/json",

@@ -1,7 +1,6 @@
 //! Answers.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// An answer to an HTTP request. It has no `Debug`, because the body may hold credentials.
 pub struct Answer {
@@ -56,71 +55,19 @@ impl Answer {
         self
     }
 
-    /// Adds an `ETag`. Leaves out the content if the client has it (RFC 9110, sections 13.1.2 and
-    /// 15.4.5).
-    pub fn conditional(self, if_none_match: Option<&[u8]>) -> Self {
-        let etag = etag(self.body.as_deref().unwrap_or_default());
-        let known = if_none_match.is_some_and(|known| lists(known, &etag));
-        let mut answer = self.header("etag", etag);
-        if known {
-            answer.status = 304;
-            answer.body = None;
-            answer
-                .headers
-                .retain(|(name, _)| !name.starts_with("content-"));
-        }
-        answer
+    /// Leaves out the content, which the client has (RFC 9110, section 15.4.5).
+    pub(super) fn not_modified(mut self) -> Self {
+        self.status = 304;
+        self.body = None;
+        self.headers
+            .retain(|(name, _)| !name.starts_with("content-"));
+        self
     }
-}
 
-/// Returns a strong entity tag. It is made from the bytes of the answer, because a part of a summary
-/// depends on the clock.
-fn etag(body: &[u8]) -> String {
-    let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
-}
-
-/// Returns true if an `If-None-Match` header lists the tag. It asks for weak comparison.
-fn lists(if_none_match: &[u8], etag: &str) -> bool {
-    if_none_match
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .any(|known| known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == etag.as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_known_tag_saves_the_content_and_keeps_the_other_headers() {
-        let answer = || Answer::new(200).body("application/json", b"{}".to_vec());
-        let whole = answer().conditional(None);
-        let etag = whole
-            .headers
-            .iter()
-            .find(|(name, _)| *name == "etag")
-            .expect("a tag")
-            .1
-            .clone();
-        for known in [
-            etag.to_string(),
-            format!("W/{etag}"),
-            format!("\"a\" , {etag}"),
-            "*".into(),
-        ] {
-            let answer = answer().conditional(Some(known.as_bytes()));
-            assert_eq!((answer.status, answer.body), (304, None), "{known}");
-            let names: Vec<_> = answer.headers.iter().map(|(name, _)| *name).collect();
-            assert_eq!(names, ["cache-control", "etag"]);
-        }
-        for other in ["\"a\"", "", etag.trim_matches('"')] {
-            assert_eq!(
-                answer().conditional(Some(other.as_bytes())).status,
-                200,
-                "{other}"
-            );
-        }
+    /// Takes over a header of another answer, if that has it.
+    pub(super) fn with_header_of(mut self, other: Self, name: &'static str) -> Self {
+        let header = other.headers.into_iter().find(|(given, _)| *given == name);
+        self.headers.extend(header);
+        self
     }
 }

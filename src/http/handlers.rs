@@ -8,14 +8,15 @@ use super::action::{Action, View};
 use super::answer::Answer;
 use super::body;
 use super::cache_status;
-use super::metrics;
+use super::metrics::{self, TextFormat};
+use super::preconditions::{self, Preconditions};
 use super::problem::{Kind, Problem};
 use super::request::Request;
 use super::stats_json;
 use super::tokens::Tokens;
-use crate::cache::{Absence, Batch, Cache, Forward, Lookup, Outcome, Readiness};
+use crate::cache::{Absence, Batch, Cache, Forward, Lookup, Outcome, Readiness, Removal};
 use crate::config::{ConfigError, Ttl};
-use crate::connection::{Id, ProviderConnection, Summary, entry, json};
+use crate::connection::{Id, ProviderConnection, Revision, Summary, entry, json};
 use crate::instance::Instance;
 use crate::redis::Error;
 use crate::stats::Hours;
@@ -52,19 +53,23 @@ impl Handlers {
                 id,
                 view,
                 user_id,
-                if_none_match,
+                preconditions,
             } => {
-                let answer = match view {
+                let (answer, etag) = match view {
                     View::Summary => self.get(id, user_id).await?,
                     View::Full => self.get_full(id, user_id).await?,
                 };
-                Ok(answer.conditional(if_none_match.as_deref()))
+                Ok(preconditions.apply(answer, etag))
             }
-            Action::Put { id, ttl } => {
+            Action::Put {
+                id,
+                ttl,
+                preconditions,
+            } => {
                 let connection = body::connection(id, &body().await?)?;
-                put(cache, &connection, ttl).await
+                put(cache, &connection, ttl, &preconditions).await
             }
-            Action::Delete { id } => delete(cache, id).await,
+            Action::Delete { id, preconditions } => delete(cache, id, &preconditions).await,
             Action::Lookup => {
                 let ids = body::ids(&body().await?)?;
                 Ok(lookup(cache, &ids).await)
@@ -72,12 +77,15 @@ impl Handlers {
             Action::Live => Ok(status("live")),
             Action::Ready => ready(cache, tokens).await,
             Action::Openapi => Ok(openapi()),
-            Action::Metrics => metrics(cache).await,
+            Action::Metrics { format } => metrics(cache, format).await,
             Action::Stats { hours } => stats(cache, hours).await,
+            Action::Options { allow } => Ok(Answer::new(204).header("allow", allow)),
         }
     }
 
-    async fn get(&self, id: Id, user_id: Option<Id>) -> Result<Answer, Problem> {
+    /// Returns the summary, and its entity tag. A part of a summary depends on the clock, and so does
+    /// the tag.
+    async fn get(&self, id: Id, user_id: Option<Id>) -> Result<(Answer, String), Problem> {
         let cache = &self.instance.cache;
         let found = cache.summary(id).await;
         let found = found.filter(cache.reads_through(), |found| {
@@ -85,12 +93,14 @@ impl Handlers {
         });
         let cache_status = cache_status::of_summary(&found);
         let (found, cache_status) = self.found(found, cache_status)?;
-        Ok(Answer::new(200)
-            .body(JSON, json::encode(&found.summary))
-            .header(cache_status::NAME, cache_status))
+        let body = json::encode(&found.summary);
+        let etag = preconditions::tag_of_content(&body);
+        let answer = Answer::new(200).body(JSON, body);
+        Ok((answer.header(cache_status::NAME, cache_status), etag))
     }
 
-    async fn get_full(&self, id: Id, user_id: Option<Id>) -> Result<Answer, Problem> {
+    /// Returns the connection, and its entity tag.
+    async fn get_full(&self, id: Id, user_id: Option<Id>) -> Result<(Answer, String), Problem> {
         let cache = &self.instance.cache;
         let found = cache.get(id).await;
         let found = found.filter(cache.reads_through(), |connection| {
@@ -98,10 +108,10 @@ impl Handlers {
         });
         let cache_status = cache_status::of(&found);
         let (connection, cache_status) = self.found(found, cache_status)?;
-        Ok(Answer::new(200)
-            .body(JSON, entry::encode(&connection))
-            .never_stored()
-            .header(cache_status::NAME, cache_status))
+        let body = entry::encode(&connection);
+        let etag = preconditions::tag_of_revision(Revision::of_encoded(&body));
+        let answer = Answer::new(200).body(JSON, body).never_stored();
+        Ok((answer.header(cache_status::NAME, cache_status), etag))
     }
 
     /// Returns the connection, or the problem that there is none.
@@ -148,16 +158,33 @@ async fn put(
     cache: &Cache,
     connection: &ProviderConnection,
     ttl: Option<Ttl>,
+    preconditions: &Preconditions,
 ) -> Result<Answer, Problem> {
-    cache.set(connection, ttl).await?;
-    Ok(Answer::new(204))
+    let is_set = if preconditions.are_none() {
+        cache.set(connection, ttl).await.map(|()| true)
+    } else {
+        let condition = preconditions.condition();
+        cache.set_if(connection, ttl, &condition).await
+    };
+    match is_set? {
+        true => Ok(Answer::new(204)),
+        false => Err(preconditions::precondition_failed()),
+    }
 }
 
-async fn delete(cache: &Cache, id: Id) -> Result<Answer, Problem> {
-    if cache.delete(id).await? {
-        Ok(Answer::new(204))
+async fn delete(cache: &Cache, id: Id, preconditions: &Preconditions) -> Result<Answer, Problem> {
+    let removal = if preconditions.are_none() {
+        cache.delete(id).await.map(|existed| match existed {
+            true => Removal::Removed,
+            false => Removal::Absent,
+        })
     } else {
-        Err(Problem::new(Kind::NotCached, "it was not there to delete"))
+        cache.delete_if(id, &preconditions.condition()).await
+    };
+    match removal? {
+        Removal::Removed => Ok(Answer::new(204)),
+        Removal::Absent => Err(Problem::new(Kind::NotCached, "it was not there to delete")),
+        Removal::PreconditionFailed => Err(preconditions::precondition_failed()),
     }
 }
 
@@ -218,9 +245,10 @@ struct ReadyBody {
     detail: Option<String>,
 }
 
-async fn metrics(cache: &Cache) -> Result<Answer, Problem> {
+async fn metrics(cache: &Cache, format: TextFormat) -> Result<Answer, Problem> {
     let counted = cache.total_stats().await?;
-    Ok(Answer::new(200).body(metrics::CONTENT_TYPE, metrics::body(&counted)))
+    let answer = Answer::new(200).header("vary", "accept");
+    Ok(answer.body(format.media_type(), metrics::body(&counted, format)))
 }
 
 async fn stats(cache: &Cache, hours: Hours) -> Result<Answer, Problem> {

@@ -23,18 +23,24 @@ pub enum Kind {
     NotConfigured,
     /// The connection is not in the cache, or the caller may not know of it.
     NotCached,
-    /// The path does not exist.
+    /// The path does not exist. The status is not 404, which callers take for a miss.
     NoSuchRoute,
+    /// The path does not exist in the explorer.
+    NoSuchPage,
     /// The path exists, but not with this method.
     MethodNotAllowed,
     /// The body took too long to arrive.
     RequestTimeout,
     /// The connection in the body is not that of the path.
     IdDiffers,
+    /// The entry is not the one that `If-Match` or `If-None-Match` asks for.
+    PreconditionFailed,
     /// The body is larger than 64 KiB.
     TooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
+    /// The body has a content coding, such as gzip.
+    UnsupportedContentCoding,
     /// Redis did not confirm the operation: try again.
     Unavailable,
     /// The connection is not cached, and the component behind the middleware failed.
@@ -52,15 +58,16 @@ impl Kind {
     /// Returns the status code.
     pub fn status(self) -> u16 {
         match self {
-            Self::InvalidRequest => 400,
+            Self::InvalidRequest | Self::NoSuchRoute => 400,
             Self::Unauthorized => 401,
             Self::Forbidden | Self::NotConfigured => 403,
-            Self::NotCached | Self::NoSuchRoute => 404,
+            Self::NotCached | Self::NoSuchPage => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::IdDiffers => 409,
+            Self::PreconditionFailed => 412,
             Self::TooLarge => 413,
-            Self::UnsupportedMediaType => 415,
+            Self::UnsupportedMediaType | Self::UnsupportedContentCoding => 415,
             Self::OriginFailed => 502,
             Self::Unavailable | Self::NotInvalidated => 503,
         }
@@ -73,12 +80,14 @@ impl Kind {
             Self::Forbidden => "The token does not grant this",
             Self::NotConfigured => "No token is configured",
             Self::NotCached => "The connection is not in the cache",
-            Self::NoSuchRoute => "There is nothing at this path",
+            Self::NoSuchRoute | Self::NoSuchPage => "There is nothing at this path",
             Self::MethodNotAllowed => "The method is not allowed",
             Self::RequestTimeout => "The body did not arrive in time",
             Self::IdDiffers => "The body is of another connection",
+            Self::PreconditionFailed => "The entry is not as you expect",
             Self::TooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body is not JSON",
+            Self::UnsupportedContentCoding => "The body is encoded",
             Self::Unavailable => "Redis did not confirm the operation",
             Self::OriginFailed => "The next component did not say",
             Self::NotInvalidated => "Written, but still cached",
@@ -115,6 +124,14 @@ impl Problem {
     /// The body is larger than the limit, or announced to be.
     pub(super) fn too_large() -> Self {
         Self::new(Kind::TooLarge, "the body must be at most 64 KiB")
+    }
+
+    /// The body has a content coding. The header tells which one is accepted: none (RFC 9110, sections
+    /// 12.5.3 and 15.5.16).
+    pub(super) fn encoded() -> Self {
+        let detail = "send the body without a content-encoding";
+        Self::new(Kind::UnsupportedContentCoding, detail)
+            .with_header("accept-encoding", "identity".to_owned())
     }
 
     /// The path exists with these methods alone.

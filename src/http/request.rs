@@ -90,6 +90,7 @@ impl Head for Request {
             Method::Post => "POST",
             Method::Put => "PUT",
             Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
             Method::Other(method) => method,
             _ => "",
         }

@@ -43,7 +43,7 @@ impl Endpoint {
 /// One row of the table.
 #[derive(Debug)]
 pub struct Route {
-    /// The method. `GET` also serves `HEAD` (RFC 9110, section 9.3.2).
+    /// The method. `GET` also serves `HEAD` (RFC 9110, section 9.3.2), and every path `OPTIONS`.
     pub method: &'static str,
     /// The path under [`BASE`]. Endpoints of the service itself are at the root too, where probes and
     /// tools look for them.
@@ -169,15 +169,14 @@ pub fn single_connection(path: &str) -> Option<&str> {
 pub(super) fn allow(path: &str) -> String {
     let mut allow = String::new();
     for row in rows(path) {
-        if !allow.is_empty() {
-            allow.push_str(", ");
-        }
         allow.push_str(row.method);
-        if row.method == "GET" {
-            allow.push_str(", HEAD");
-        }
+        allow.push_str(if row.method == "GET" {
+            ", HEAD, "
+        } else {
+            ", "
+        });
     }
-    allow
+    allow + "OPTIONS"
 }
 
 #[cfg(test)]
@@ -208,12 +207,20 @@ mod tests {
         let cases = [
             (
                 format!("{BASE}/{ID}"),
-                "GET, HEAD, PUT, DELETE",
+                "GET, HEAD, PUT, DELETE, OPTIONS",
                 Access::Read,
             ),
-            (format!("{BASE}/lookup"), "POST", Access::Read),
-            ("/health/live".to_owned(), "GET, HEAD", Access::Anyone),
-            ("/openapi.json".to_owned(), "GET, HEAD", Access::Read),
+            (format!("{BASE}/lookup"), "POST, OPTIONS", Access::Read),
+            (
+                "/health/live".to_owned(),
+                "GET, HEAD, OPTIONS",
+                Access::Anyone,
+            ),
+            (
+                "/openapi.json".to_owned(),
+                "GET, HEAD, OPTIONS",
+                Access::Read,
+            ),
         ];
         for (path, methods, who) in cases {
             for method in ["PATCH", "OPTIONS", "get", ""] {
@@ -239,7 +246,17 @@ mod tests {
             BASE,
             "/v1",
             &format!("{BASE}/"),
+            &format!("{BASE}/{ID}/"),
             &format!("{BASE}/{ID}/x"),
+            &format!("{BASE}//{ID}"),
+            &format!("/{BASE}/{ID}"),
+            &format!("//evil.example{BASE}/{ID}"),
+            &format!("{BASE}s/{ID}"),
+            &format!("/v2/provider-connections/{ID}"),
+            &format!("/provider-connections/{ID}"),
+            &format!("{}/{ID}", BASE.to_uppercase()),
+            &format!("/v1/./provider-connections/{ID}"),
+            &format!("/v1/provider%2Dconnections/{ID}"),
         ] {
             assert!(matches!(find("GET", path), Found::Nothing), "{path}");
         }

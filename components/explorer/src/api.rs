@@ -58,5 +58,5 @@ impl ApiCall {
 }
 
 fn nothing() -> Problem {
-    Problem::new(Kind::NoSuchRoute, "the explorer is at /explorer/")
+    Problem::new(Kind::NoSuchPage, "the explorer is at /explorer/")
 }

@@ -9,8 +9,9 @@ use provider_connection_cache::connection::{
 };
 use provider_connection_cache::http::access::log_refused_token;
 use provider_connection_cache::http::answer::Answer;
+use provider_connection_cache::http::preconditions::Preconditions;
 use provider_connection_cache::http::problem::{Kind, Problem};
-use provider_connection_cache::http::request::{Head as _, Request};
+use provider_connection_cache::http::request::Request;
 use provider_connection_cache::http::service::{self, finish};
 use provider_connection_cache::http::stats_json;
 use provider_connection_cache::log;
@@ -80,7 +81,7 @@ async fn respond(request: &Request) -> Result<Answer, Problem> {
     let target = Target::parse(&*gate().await, request);
     let target = target.inspect_err(|problem| log_refused_token(problem, request))?;
     match target {
-        Target::File(file) => Ok(file.answer(request.header("if-none-match").as_deref())),
+        Target::File(file) => Ok(file.answer(&Preconditions::of_read(request))),
         Target::Redirect => Ok(redirect()),
         Target::Api(ApiCall::Inspect(id)) => inspect(id).await,
         Target::Api(ApiCall::Delete(id)) => delete(id).await,

@@ -38,7 +38,7 @@ impl Target {
     pub fn parse(gate: &Gate, head: &impl Head) -> Result<Self, Problem> {
         if gate.is_off() {
             let detail = "the explorer is off: set the variable explorer_token";
-            return Err(Problem::new(Kind::NoSuchRoute, detail));
+            return Err(Problem::new(Kind::NoSuchPage, detail));
         }
         let (path, query) = head.path_and_query();
         let local = path.strip_prefix(BASE).unwrap_or(path);

@@ -1,6 +1,7 @@
 //! The page: files inside the component.
 
 use provider_connection_cache::http::answer::Answer;
+use provider_connection_cache::http::preconditions::{Preconditions, tag_of_content};
 
 /// The rules for the browser (Content Security Policy, level 3).
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -50,9 +51,8 @@ pub fn file(path: &str) -> Option<&'static File> {
 
 impl File {
     /// Answers with the file.
-    pub fn answer(&self, if_none_match: Option<&[u8]>) -> Answer {
-        Answer::new(200)
-            .body(self.content_type, self.content.to_vec())
-            .conditional(if_none_match)
+    pub fn answer(&self, preconditions: &Preconditions) -> Answer {
+        let answer = Answer::new(200).body(self.content_type, self.content.to_vec());
+        preconditions.apply(answer, tag_of_content(self.content))
     }
 }

@@ -1,5 +1,8 @@
 //! The HTTP service, row by row of `http::route::ROUTES`.
 
+mod conditional;
+mod misdirected;
+
 use provider_connection_cache::http::problem::Kind;
 use provider_connection_cache::http::route::ROUTES;
 use serde_json::{Value, json};
@@ -274,6 +277,35 @@ async fn put_names_what_is_wrong_and_shows_none_of_it() {
     assert!(!service.log().contains("not-to-be-shown"));
 }
 
+/// A body in a coding is not read as what it looks like, whether it is in that coding or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_a_coding_is_refused_with_the_coding_that_is_accepted() {
+    let redis = Redis::shared();
+    let service = Service::over(redis).await;
+    let ids = json!({ "ids": [id(1)] }).to_string();
+    let gzipped = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03".to_vec();
+    for (method, target, plain) in [
+        ("PUT", path(&id(1)), entry(&id(1)).to_string()),
+        ("POST", format!("{BASE}/lookup"), ids),
+    ] {
+        let send = async |coding: &str, body: &[u8]| {
+            let call = Call::new(method, &target).bearer(WRITE_TOKEN).json(body);
+            service.send(call.header("content-encoding", coding)).await
+        };
+        for coding in ["gzip", "GZip", "br", "identity, deflate", "zstd"] {
+            for body in [plain.as_bytes(), &gzipped] {
+                let refused = send(coding, body).await;
+                assert_problem(&refused, Kind::UnsupportedContentCoding);
+                assert_eq!(refused.header("accept-encoding"), "identity");
+            }
+        }
+        let was_stored = method == "POST";
+        assert_eq!(redis.get(&service.key(&id(1))).is_some(), was_stored);
+        let status = send("identity", plain.as_bytes()).await.status;
+        assert_eq!(status, if method == "PUT" { 204 } else { 200 });
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn put_takes_64_kib_and_no_more() {
     let service = service().await;
@@ -420,11 +452,9 @@ async fn the_openapi_description_has_every_route_and_no_other() {
         known.sort_unstable();
         assert_eq!(query, known, "{} {}", route.method, route.path);
     }
-    let of_middleware = [Kind::OriginFailed, Kind::NotInvalidated];
-    for kind in Kind::VARIANTS
-        .iter()
-        .filter(|kind| !of_middleware.contains(kind))
-    {
+    // Those of the middleware and the explorer.
+    let others = [Kind::OriginFailed, Kind::NotInvalidated, Kind::NoSuchPage];
+    for kind in Kind::VARIANTS.iter().filter(|kind| !others.contains(kind)) {
         assert!(answer.text().contains(kind.name()), "{kind:?}");
     }
 }
@@ -439,9 +469,10 @@ async fn every_route_tells_other_methods_which_there_are() {
         let allow: Vec<_> = answer.header("allow").split(", ").collect();
         assert!(allow.contains(&route.method), "{target}: {allow:?}");
         assert_eq!(allow.contains(&"GET"), allow.contains(&"HEAD"));
-    }
-    for nowhere in ["/", "/v1", BASE, "/lookup", &format!("{}/x", path(&id(1)))] {
-        assert_problem(&service.read("GET", nowhere).await, Kind::NoSuchRoute);
+        let options = service.read("OPTIONS", &target).await;
+        assert_eq!((options.status, options.text()), (204, ""));
+        assert_eq!(options.header("allow"), answer.header("allow"));
+        assert!(allow.contains(&"OPTIONS"), "{target}: {allow:?}");
     }
 }
 

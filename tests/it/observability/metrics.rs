@@ -1,19 +1,37 @@
-//! `/metrics`, read by Prometheus' own parser.
+//! `/metrics`, read by Prometheus' own parsers.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::{calls, stats_when};
+use crate::support::client::{Answer, Call};
 use crate::support::connection::id;
 use crate::support::redis::Redis;
 use crate::support::said_by_python;
 use crate::support::service::{READ_TOKEN, Service, path};
 
-/// The families by name, as the parser has them.
-fn parse(text: &str) -> BTreeMap<String, Value> {
-    let families = said_by_python("tests/it/observability/openmetrics.py", text);
-    let families: Vec<Value> = families.unwrap_or_else(|| panic!("it is refused:\n{text}"));
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Asks as Prometheus 3 does.
+async fn scrape(service: &Service) -> Answer {
+    let accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+         application/openmetrics-text;version=0.0.1;q=0.5,\
+         text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    accepting(service, accept).await
+}
+
+async fn accepting(service: &Service, accept: &str) -> Answer {
+    let call = Call::new("GET", "/metrics").bearer(READ_TOKEN);
+    service.send(call.header("accept", accept)).await
+}
+
+/// The families by name, as the parser of the answer's format has them.
+fn parse(answer: &Answer) -> BTreeMap<String, Value> {
+    let input = format!("{}\n{}", answer.header("content-type"), answer.text());
+    let families = said_by_python("tests/it/observability/prometheus.py", &input);
+    let families: Vec<Value> = families.unwrap_or_else(|| panic!("it is refused:\n{input}"));
     let named = |family: Value| (family["name"].as_str().unwrap().to_owned(), family);
     families.into_iter().map(named).collect()
 }
@@ -33,7 +51,7 @@ fn sample(families: &BTreeMap<String, Value>, family: &str, name: &str, labels: 
 async fn prometheus_reads_what_was_counted() {
     let redis = Redis::start(&[]);
     let service = Service::over(&redis).await;
-    let empty = parse(service.read("GET", "/metrics").await.text());
+    let empty = parse(&scrape(&service).await);
     let summaries = json!({ "operation": "get-summary" });
     assert_eq!(sample(&empty, "hits", "_total", &summaries), 0.0);
     service.hold(&id(1)).await;
@@ -43,12 +61,9 @@ async fn prometheus_reads_what_was_counted() {
     redis.set(&service.key(&id(3)), "{}");
     service.read("GET", &path(&id(3))).await;
     stats_when(&service, |stats| calls(stats, "get-summary") == 5).await;
-    let answer = service.read("GET", "/metrics").await;
-    assert_eq!(
-        answer.header("content-type"),
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    );
-    let families = parse(answer.text());
+    let answer = scrape(&service).await;
+    assert_eq!(answer.header("content-type"), OPEN_METRICS);
+    let families = parse(&answer);
     assert_eq!(sample(&families, "hits", "_total", &summaries), 3.0);
     assert_eq!(sample(&families, "misses", "_total", &summaries), 2.0);
     assert_eq!(sample(&families, "errors", "_total", &summaries), 0.0);
@@ -95,6 +110,73 @@ async fn prometheus_reads_what_was_counted() {
     }
 }
 
+/// Whoever does not name OpenMetrics gets the format that every scraper reads, with the same samples.
+#[tokio::test(flavor = "multi_thread")]
+async fn older_scrapers_read_the_same_in_their_format() {
+    let redis = Redis::start(&[]);
+    let service = Service::over(&redis).await;
+    service.hold(&id(1)).await;
+    for number in [1, 1, 2] {
+        service.read("GET", &path(&id(number))).await;
+    }
+    stats_when(&service, |stats| calls(stats, "get-summary") == 3).await;
+    let families = parse(&scrape(&service).await);
+    let without = service.read("GET", "/metrics").await;
+    for (accept, wanted) in [
+        ("text/plain;version=0.0.4", PROMETHEUS),
+        ("text/plain", PROMETHEUS),
+        ("*/*", PROMETHEUS),
+        (
+            "application/openmetrics-text;q=0.1,text/plain;version=0.0.4",
+            PROMETHEUS,
+        ),
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
+            PROMETHEUS,
+        ),
+        ("image/png", PROMETHEUS),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            OPEN_METRICS,
+        ),
+        ("application/openmetrics-text", OPEN_METRICS),
+    ] {
+        let answer = accepting(&service, accept).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), wanted, "{accept}");
+        assert_eq!(answer.header("vary"), "accept");
+        if wanted == PROMETHEUS {
+            assert_eq!(answer.text(), without.text(), "{accept}");
+        }
+    }
+    assert_eq!(without.header("content-type"), PROMETHEUS);
+    // To its parsers these are comments, and samples without a type.
+    for other in ["# EOF", "# UNIT", "_created"] {
+        assert!(!without.text().contains(other), "{other}");
+    }
+    let older = parse(&without);
+    assert_eq!(older.len(), families.len());
+    for (name, family) in &families {
+        let (name, kind) = match family["type"].as_str().unwrap() {
+            "info" => (format!("{name}_info"), "gauge"),
+            kind => (name.clone(), kind),
+        };
+        let same = &older[&name];
+        assert_eq!(
+            (&same["type"], &same["help"]),
+            (&json!(kind), &family["help"])
+        );
+        let samples = |family: &Value| -> Vec<Value> {
+            let samples = family["samples"].as_array().unwrap().iter();
+            let lasting = samples.filter(|one| !one[0].as_str().unwrap().ends_with("_created"));
+            lasting.cloned().collect()
+        };
+        assert_eq!(samples(same), samples(family), "{name}");
+    }
+    let summaries = json!({ "operation": "get-summary" });
+    assert_eq!(sample(&older, "hits", "_total", &summaries), 2.0);
+}
+
 /// Instances come and go, and hours end; what Prometheus sees only grows.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counters_of_all_hosts_add_up() {
@@ -115,7 +197,7 @@ async fn the_counters_of_all_hosts_add_up() {
         ]
         .concat(),
     );
-    let families = parse(other.read("GET", "/metrics").await.text());
+    let families = parse(&scrape(&other).await);
     let summaries = json!({ "operation": "get-summary" });
     assert_eq!(sample(&families, "misses", "_total", &summaries), 3.0);
 }

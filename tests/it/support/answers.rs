@@ -198,12 +198,22 @@ pub fn kinds() -> Vec<Kind> {
         one("400", 400, get(&format!("{BASE}/x"))),
         one("401", 401, request("GET", &first, "")),
         one("403", 403, put(READ_TOKEN, WRITTEN)),
-        one("404, no such route", 404, get("/x")),
+        one("400, no such route", 400, get("/x")),
+        one("OPTIONS", 204, with(READ_TOKEN, "OPTIONS", &first)),
         one("405", 405, get(&format!("{BASE}/lookup"))),
         one(
             "409",
             409,
             with_json(WRITE_TOKEN, "PUT", &first, &entry(&id(WRITTEN)).to_string()),
+        ),
+        one(
+            "412",
+            412,
+            request(
+                "DELETE",
+                &first,
+                &format!("{}if-match: \"x\"\r\n", bearer(WRITE_TOKEN)),
+            ),
         ),
         one(
             "413",
@@ -228,6 +238,18 @@ pub fn kinds() -> Vec<Kind> {
         to(Sender::Closed, "503", 503, vec![get("/health/ready")]),
         one("health", 200, get("/health/ready")),
         one("metrics", 200, get("/metrics")),
+        one(
+            "metrics, OpenMetrics",
+            200,
+            request(
+                "GET",
+                "/metrics",
+                &format!(
+                    "{}accept: application/openmetrics-text\r\n",
+                    bearer(READ_TOKEN)
+                ),
+            ),
+        ),
         one("stats", 200, get("/stats")),
         one("OpenAPI", 200, get("/openapi.json")),
         one("explorer, page", 200, explorer("")),

@@ -23,6 +23,8 @@ pub enum Fault {
     Silence,
     /// Only the first bytes of the next reply pass, and nothing more on its connection.
     Cut { bytes: usize, then: Then },
+    /// The next reply to this command is lost, and its connection is closed. Then the fault is over.
+    Lose(&'static str),
     /// One in so many is held back for up to so long, and with it all that follow it.
     Delay { one_in: u32, up_to: Duration },
     /// Each is held back for so long, one after the other.
@@ -45,8 +47,12 @@ pub struct Proxy {
     address: SocketAddr,
     port: Arc<AtomicU16>,
     fault: Arc<Mutex<Fault>>,
+    on_loss: Arc<Mutex<OnLoss>>,
     task: JoinHandle<()>,
 }
+
+/// What happens between a reply that is lost and the end of its connection.
+type OnLoss = Option<Box<dyn FnOnce() + Send>>;
 
 impl Proxy {
     /// A proxy that does nothing yet.
@@ -59,11 +65,14 @@ impl Proxy {
         let address = listener.local_addr().expect("its address");
         let fault = Arc::new(Mutex::new(Fault::None));
         let port = Arc::new(AtomicU16::new(redis.port()));
-        let task = tokio::spawn(accept(listener, Arc::clone(&port), Arc::clone(&fault)));
+        let on_loss = Arc::<Mutex<OnLoss>>::default();
+        let faults = (Arc::clone(&fault), Arc::clone(&on_loss));
+        let task = tokio::spawn(accept(listener, Arc::clone(&port), faults));
         Self {
             address,
             port,
             fault,
+            on_loss,
             task,
         }
     }
@@ -82,6 +91,12 @@ impl Proxy {
     pub fn set(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
     }
+
+    /// Loses the next reply to this command, and then does something before its client learns of it.
+    pub fn lose(&self, command: &'static str, then: impl FnOnce() + Send + 'static) {
+        *self.on_loss.lock().unwrap() = Some(Box::new(then));
+        self.set(Fault::Lose(command));
+    }
 }
 
 impl Drop for Proxy {
@@ -90,17 +105,19 @@ impl Drop for Proxy {
     }
 }
 
+type Faults = (Arc<Mutex<Fault>>, Arc<Mutex<OnLoss>>);
+
 /// The connections end with the task that accepts them.
-async fn accept(listener: TcpListener, port: Arc<AtomicU16>, fault: Arc<Mutex<Fault>>) {
+async fn accept(listener: TcpListener, port: Arc<AtomicU16>, faults: Faults) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let (client, _) = listener.accept().await.expect("a connection");
         let port = port.load(Ordering::Relaxed);
-        connections.spawn(forward(client, port, Arc::clone(&fault)));
+        connections.spawn(forward(client, port, faults.clone()));
     }
 }
 
-async fn forward(client: TcpStream, port: u16, fault: Arc<Mutex<Fault>>) {
+async fn forward(client: TcpStream, port: u16, (fault, on_loss): Faults) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
     };
@@ -110,17 +127,33 @@ async fn forward(client: TcpStream, port: u16, fault: Arc<Mutex<Fault>>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let is_open = AtomicBool::new(false);
+    let loses = AtomicBool::new(false);
     // Where one side ends, so does the other.
     tokio::select! {
-        () = forward_commands(from_client, to_server, &is_open) => {}
-        () = forward_replies(from_server, to_client, &is_open, &fault) => {}
+        () = forward_commands(from_client, to_server, &is_open, (&fault, &loses)) => {}
+        () = forward_replies(from_server, to_client, &is_open, (&fault, &loses)) => {
+            if loses.load(Ordering::Acquire) && let Some(then) = on_loss.lock().unwrap().take() {
+                then();
+            }
+        }
     }
 }
 
-async fn forward_commands(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_open: &AtomicBool) {
+async fn forward_commands(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    is_open: &AtomicBool,
+    (fault, loses): (&Mutex<Fault>, &AtomicBool),
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let bytes = &buffer[..length];
+        let current = *fault.lock().unwrap();
+        if let Fault::Lose(command) = current
+            && (bytes.windows(command.len())).any(|word| word == command.as_bytes())
+        {
+            loses.store(true, Ordering::Release);
+        }
         if !bytes.windows(7).any(|word| word == b"SETINFO") {
             is_open.store(true, Ordering::Release);
         }
@@ -134,7 +167,7 @@ async fn forward_replies(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     is_open: &AtomicBool,
-    fault: &Mutex<Fault>,
+    (fault, loses): (&Mutex<Fault>, &AtomicBool),
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
@@ -142,6 +175,10 @@ async fn forward_replies(
         let current = *fault.lock().unwrap();
         match current {
             Fault::Silence => break,
+            Fault::Lose(_) if loses.load(Ordering::Acquire) => {
+                *fault.lock().unwrap() = Fault::None;
+                return;
+            }
             Fault::Cut { bytes: count, then } if is_open.load(Ordering::Acquire) => {
                 // A client that is gone has no use for it.
                 let _ = to.write_all(&bytes[..count.min(length)]).await;
@@ -158,7 +195,7 @@ async fn forward_replies(
                 sleep(up_to.mul_f64(fastrand::f64())).await;
             }
             Fault::Slow(time) => sleep(time).await,
-            Fault::None | Fault::Cut { .. } | Fault::Delay { .. } => {}
+            Fault::None | Fault::Cut { .. } | Fault::Lose(_) | Fault::Delay { .. } => {}
         }
         if to.write_all(bytes).await.is_err() {
             return;
