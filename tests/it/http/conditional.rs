@@ -1,8 +1,8 @@
 //! Conditional requests (RFC 9110, section 13).
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use provider_connection_cache::http::problem::Kind;
 use serde_json::{Value, json};
 
@@ -22,8 +22,10 @@ fn named(id: &str, alias: &str) -> Value {
     entry
 }
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 /// `PUT` or `DELETE` of connection 1 with these headers. `PUT` gives it the alias "new".
-async fn write(service: &Service, method: &str, headers: &[(&str, &str)]) -> Answer {
+async fn write(service: &Service, method: &str, headers: Headers<'_>) -> Answer {
     let call = Call::new(method, &path(&id(1))).bearer(WRITE_TOKEN);
     let call = match method {
         "PUT" => call.json(named(&id(1), "new").to_string()),
@@ -93,7 +95,7 @@ async fn a_write_is_done_if_its_preconditions_hold_and_changes_nothing_if_not() 
     let current = tag(&service).await;
     let (weak, listed) = (format!("W/{current}"), format!("\"x\", {current}"));
     // The headers, and whether they hold where there is the entry, and where there is none.
-    let conditions: [(&[(&str, &str)], bool, bool); 10] = [
+    let conditions: [(Headers<'_>, bool, bool); 10] = [
         (&[("if-match", &current)], true, false),
         (&[("if-match", &listed)], true, false),
         (&[("if-match", "*")], true, false),
@@ -403,8 +405,8 @@ async fn no_update_is_lost_while_connections_are() {
     let other = Service::with(&redis, &[("key_prefix", one.prefix())]).await;
     one.put(&path(&id(1)), named(&id(1), "0").to_string()).await;
     let full = format!("{}?view=full", path(&id(1)));
-    let (done, unknown) = (AtomicU64::new(0), AtomicU64::new(0));
-    let over = AtomicBool::new(false);
+    let count = || AtomicU64::new(0);
+    let (sent, done, unknown) = (count(), count(), count());
     let writers = (0..4).map(async |number| {
         let service = if number % 2 == 0 { &one } else { &other };
         for _ in 0..40 {
@@ -420,6 +422,10 @@ async fn no_update_is_lost_while_connections_are() {
             let call = Call::new("PUT", &path(&id(1))).bearer(WRITE_TOKEN);
             let call = call.json(entry.to_string());
             let call = call.header("if-match", read.header("etag"));
+            // While the others are under way.
+            if sent.fetch_add(1, Ordering::Relaxed) % 4 == 3 {
+                redis.kill_clients();
+            }
             match service.send(call).await.status {
                 204 => done.fetch_add(1, Ordering::Relaxed),
                 503 => unknown.fetch_add(1, Ordering::Relaxed),
@@ -430,17 +436,7 @@ async fn no_update_is_lost_while_connections_are() {
             };
         }
     });
-    let writers = async {
-        join_all(writers).await;
-        over.store(true, Ordering::Relaxed);
-    };
-    let killer = async {
-        while !over.load(Ordering::Relaxed) {
-            redis.kill_clients();
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    join(writers, killer).await;
+    join_all(writers).await;
     let stored: Value = serde_json::from_str(&redis.get(&one.key(&id(1))).unwrap()).unwrap();
     let count: u64 = stored["alias"].as_str().unwrap().parse().unwrap();
     let (done, unknown) = (done.into_inner(), unknown.into_inner());
