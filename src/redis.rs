@@ -11,6 +11,7 @@ mod link;
 mod outage;
 mod primary;
 mod refusal;
+mod refusal_log;
 
 use std::cell::Cell;
 use std::num::NonZeroU64;

@@ -12,7 +12,7 @@ use futures_util::future::LocalBoxFuture;
 use super::command::{Command, Reply};
 use super::error::Error;
 use super::link::{Delivery, Link, Server};
-use super::refusal::RefusalLog;
+use super::refusal_log::RefusalLog;
 use crate::rt::deadline::{Deadline, Timer};
 use crate::stats::Stats;
 
