@@ -8,7 +8,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use hyper::{header::HeaderValue, server::conn::http1, service::service_fn};
+use hyper::{
+    HeaderMap,
+    header::{HeaderName, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
@@ -96,6 +101,25 @@ impl Origin {
     pub fn set_cache_control(&self, value: Option<&str>) -> Result<()> {
         self.service.settings().cache_control = header_value(value)?;
         Ok(())
+    }
+
+    /// Sets more headers of all answers to lookups from now on, failed or not.
+    pub fn set_headers(&self, headers: &[(&'static str, &str)]) -> Result<()> {
+        let mut lines = HeaderMap::new();
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).context("no value for a header")?;
+            // Two of a name are two lines.
+            lines.append(HeaderName::from_static(name), value);
+        }
+        self.service.settings().headers = lines;
+        Ok(())
+    }
+
+    /// A header of the last lookup.
+    pub fn seen_header(&self, name: &str) -> Option<String> {
+        let received = self.service.received();
+        let value = received.headers().get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
     /// How many lookups arrived, with those that were refused or are never answered.

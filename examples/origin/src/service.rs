@@ -11,7 +11,7 @@ use anyhow::{Error, Result, anyhow};
 use futures_util::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::{Bytes, Frame, Incoming},
     header::{
         ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
@@ -36,6 +36,8 @@ type Body = UnsyncBoxBody<Bytes, Error>;
 pub(crate) struct Settings {
     pub(crate) fault: Fault,
     pub(crate) cache_control: Option<HeaderValue>,
+    /// More headers of every answer to a lookup. A `Date` takes the place of the usual one.
+    pub(crate) headers: HeaderMap,
 }
 
 pub(crate) struct Service {
@@ -93,8 +95,11 @@ impl Service {
         let id = path.strip_prefix(CONNECTIONS);
         if let (&Method::GET, Some(id)) = (&method, id) {
             let target = request.uri().path_and_query();
-            self.received()
-                .record(id, target.map_or(&path, |target| target.as_str()));
+            self.received().record(
+                id,
+                target.map_or(&path, |target| target.as_str()),
+                request.headers(),
+            );
         }
         if path == "/health" {
             return Ok(json_response(&json!({"status": "ok"})));
@@ -116,7 +121,14 @@ impl Service {
             ));
         }
         match method {
-            Method::GET => self.look_up(id).await,
+            Method::GET => {
+                let mut response = self.look_up(id).await?;
+                let more = self.settings().headers.clone();
+                for (name, value) in &more {
+                    response.headers_mut().append(name, value.clone());
+                }
+                Ok(response)
+            }
             Method::PUT => self.change(id, request.into_body()).await,
             Method::DELETE => Ok(done(self.database.remove(id)?)),
             _ => {
