@@ -50,6 +50,12 @@ pub enum Event {
     WriteRefused,
     /// The origin began to fail, or fails in a new way.
     OriginFailed,
+    /// The origin does not let this cache have a connection.
+    OriginRefused,
+    /// The origin is down and is asked less often.
+    OriginBreakerOpened,
+    /// The origin is asked as usual again.
+    OriginBreakerClosed,
     /// A variable has an unusable value.
     BadConfiguration,
     /// A caller showed a token that does not grant the request.
@@ -67,12 +73,14 @@ impl Event {
     /// Returns the severity.
     pub fn level(self) -> &'static str {
         match self {
-            Self::BreakerClosed => "info",
+            Self::BreakerClosed | Self::OriginBreakerClosed => "info",
             Self::CorruptEntry | Self::CorruptAnswer | Self::TokenRefused => "warn",
             Self::BreakerOpened
             | Self::ReadRefused
             | Self::WriteRefused
             | Self::OriginFailed
+            | Self::OriginRefused
+            | Self::OriginBreakerOpened
             | Self::BadConfiguration
             | Self::Panicked => "error",
         }

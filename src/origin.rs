@@ -3,27 +3,35 @@
 
 mod cache_control;
 mod error;
+mod http_date;
+mod retry_after;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme};
 use spin_sdk::wasip3::wit_future;
 
-pub(crate) use self::cache_control::Freshness;
+pub(crate) use self::cache_control::{CacheControl, Freshness};
 pub use self::error::Error;
+pub(crate) use self::error::Health;
 
 use crate::config::OriginConfig;
 use crate::connection::{Id, ProviderConnection, entry};
 use crate::log;
+use crate::rt::clock;
 use crate::rt::deadline::Timer;
 use crate::rt::stream;
 use crate::stats::{Counter, Stats};
 
 /// The largest answer that is read: 64 KiB, as much as `PUT` may store.
 const MAX_BODY: usize = 64 * 1024;
+
+/// The value of `User-Agent`. Common firewalls refuse a request without one.
+const USER_AGENT: &str = concat!("provider-connection-cache/", env!("CARGO_PKG_VERSION"));
 
 /// A response that will come.
 pub type Responding = LocalBoxFuture<'static, Result<Response, ErrorCode>>;
@@ -58,7 +66,23 @@ pub(crate) struct Origin {
 pub(crate) struct Fetched {
     /// None if there is no such connection.
     pub(crate) connection: Option<ProviderConnection>,
-    pub(crate) freshness: Freshness,
+    pub(crate) cache_control: CacheControl,
+}
+
+/// A request without a usable answer.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// How long the origin wants to be left alone, if it says so.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            retry_after: None,
+        }
+    }
 }
 
 impl Origin {
@@ -78,40 +102,55 @@ impl Origin {
     }
 
     /// Asks for a connection.
-    pub(crate) async fn fetch(&self, id: Id) -> Result<Fetched, Error> {
+    pub(crate) async fn fetch(&self, id: Id) -> Result<Fetched, Failure> {
         self.stats.increment(Counter::OriginRequests);
         let deadline = self.timer.deadline(self.config.timeout);
         let fetched = deadline.race(self.exchange(id)).await;
-        let fetched = fetched.unwrap_or(Err(Error::Timeout));
-        let error = fetched.as_ref().err().copied();
+        let fetched = fetched.unwrap_or_else(|| Err(Error::Timeout.into()));
+        let error = fetched.as_ref().err().map(|failure| failure.error);
         if let Some(error) = error {
             self.stats.increment(Counter::OriginFailures);
             // One line for as long as it fails in the same way, not one for each request.
             if self.error.get() != Some(error) {
-                log::event(log::Event::OriginFailed, &[("reason", &error)]);
+                let event = match error.is_refusal() {
+                    true => log::Event::OriginRefused,
+                    false => log::Event::OriginFailed,
+                };
+                log::event(event, &[("reason", &error)]);
             }
         }
         self.error.set(error);
         fetched
     }
 
-    async fn exchange(&self, id: Id) -> Result<Fetched, Error> {
+    async fn exchange(&self, id: Id) -> Result<Fetched, Failure> {
         let response = (self.send)(self.request(id)?).await;
         let response = response.map_err(|error| Error::from_send(&error))?;
-        let freshness = Freshness::of(&response.get_headers());
-        let connection = match response.get_status_code() {
+        let status = response.get_status_code();
+        let head = Head::read(&response.get_headers());
+        let connection = match status {
+            200 if head.is_encoded => return Err(Error::Encoded.into()),
             200 => Some(connection(id, &body(response).await?)?),
-            404 => None,
-            status => return Err(Error::Status(status)),
+            404 | 410 => None,
+            _ => {
+                return Err(Failure {
+                    error: Error::Status(status),
+                    retry_after: head.retry_after.filter(|_| matches!(status, 429 | 503)),
+                });
+            }
         };
         Ok(Fetched {
             connection,
-            freshness,
+            cache_control: head.cache_control,
         })
     }
 
     fn request(&self, id: Id) -> Result<Request, Error> {
-        let mut headers = vec![("accept".to_owned(), b"application/json".to_vec())];
+        let mut headers = vec![
+            ("accept".to_owned(), b"application/json".to_vec()),
+            ("accept-encoding".to_owned(), b"identity".to_vec()),
+            ("user-agent".to_owned(), USER_AGENT.into()),
+        ];
         if let Some(token) = &self.config.token {
             let bearer = format!("Bearer {}", token.expose());
             headers.push(("authorization".to_owned(), bearer.into_bytes()));
@@ -134,6 +173,43 @@ impl Origin {
             .map_err(refused)?;
         Ok(request)
     }
+}
+
+/// What the headers of a response say.
+struct Head {
+    cache_control: CacheControl,
+    retry_after: Option<Duration>,
+    is_encoded: bool,
+}
+
+impl Head {
+    fn read(headers: &Fields) -> Self {
+        let (now, _) = clock::now().parts();
+        let now = u64::try_from(now).unwrap_or(0);
+        // The clock of the origin may be wrong, but then its dates are wrong by as much.
+        let date = headers.get("date");
+        let date = date.first().and_then(|date| http_date::parse(date));
+        let retry_after = headers.get("retry-after");
+        let retry_after = retry_after.first();
+        Self {
+            cache_control: CacheControl::read(|name| headers.get(name), now),
+            retry_after: retry_after
+                .and_then(|value| retry_after::parse(value, date.unwrap_or(now))),
+            is_encoded: headers
+                .get("content-encoding")
+                .iter()
+                .any(|line| encodes(line)),
+        }
+    }
+}
+
+/// Returns true if a value of `Content-Encoding` names a coding (RFC 9110, section 8.4). `identity` is
+/// none.
+fn encodes(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|coding| {
+        let coding = coding.trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Error> {

@@ -8,6 +8,7 @@ mod counters;
 mod error;
 mod keys;
 mod link;
+mod origin_breaker;
 mod outage;
 mod primary;
 mod refusal;
@@ -24,7 +25,8 @@ pub(crate) use self::auxiliary_keys::AuxiliaryKeys;
 pub(crate) use self::compare_and_set::{Change, Replacement, StaleCopy};
 pub(crate) use self::counters::Counted;
 pub use self::error::Error;
-pub(crate) use self::keys::Keyspace;
+pub(crate) use self::keys::{BreakerKeys, Keyspace};
+pub(crate) use self::origin_breaker::{FailedRequest, Permission};
 pub use self::refusal::Refusal;
 
 use self::command::{Command, Purpose, Reply, count, text};

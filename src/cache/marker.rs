@@ -14,6 +14,9 @@ use crate::origin::Error;
 /// Every marker begins with these bytes, and no entry does.
 pub(super) const PREFIX: &[u8] = b"{\"origin\":";
 
+/// The marker of a failure has this in it, before the stale entry that may answer.
+pub(super) const STALE: &[u8] = b",\"stale\":";
+
 /// Identifies one request to the origin: a random number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner(pub(super) u64);
@@ -33,7 +36,7 @@ pub(super) enum Marker {
     /// There is no such connection.
     NotFound,
     /// The owner's request ended without an entry. This concerns only the instances that
-    /// waited for it.
+    /// waited for it, except a failure, which for a moment keeps all from asking again.
     Told(Owner, Verdict),
 }
 
@@ -136,6 +139,7 @@ mod tests {
             Verdict::Failed(Error::TooLarge),
             Verdict::Failed(Error::CutOff),
             Verdict::Failed(Error::Unreadable),
+            Verdict::Failed(Error::Encoded),
             Verdict::Failed(Error::Status(503)),
         ];
         let told = verdicts.map(|verdict| Marker::Told(owner, verdict));

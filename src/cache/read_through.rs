@@ -2,8 +2,10 @@
 //!
 //! [`ReadThrough::read`] completes a lookup. Where there is no entry, one instance asks the origin and
 //! the others wait for it: [`lease`] decides which one, and [`publish`] stores the answer for all.
+//! [`breaker`] leaves an origin that is down alone.
 //! [`refresh`] asks again for an entry that gets old, after the lookup has been answered.
 
+mod breaker;
 mod lease;
 mod publish;
 mod refresh;
@@ -11,6 +13,7 @@ mod refresh;
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::breaker::Breaker;
 use self::lease::Turn;
 use self::publish::Publication;
 use super::lookup::{Entry, Forward, Lookup, Outcome};
@@ -19,7 +22,7 @@ use super::stored_value::{Content, StoredValue};
 use crate::config::{OriginPolicy, Ttl};
 use crate::connection::Id;
 use crate::origin::{self, Origin};
-use crate::redis::{AuxiliaryKeys, Keyspace, ReadOptions, Redis};
+use crate::redis::{AuxiliaryKeys, Keyspace, Permission, ReadOptions, Redis};
 use crate::rt::random;
 use crate::rt::singleflight::Singleflight;
 use crate::stats::Stats;
@@ -29,6 +32,7 @@ pub(super) struct ReadThrough {
     redis: Rc<Redis>,
     keyspace: Keyspace,
     origin: Origin,
+    breaker: Breaker,
     policy: OriginPolicy,
     default_ttl: Ttl,
     /// The lifetime of a lease: enough to ask the origin and to store its answer.
@@ -54,13 +58,16 @@ pub(super) struct Parts {
 
 impl ReadThrough {
     pub(super) fn new(parts: Parts) -> Rc<Self> {
+        let lease = parts.origin_timeout + 2 * parts.redis_timeout;
+        let keys = parts.keyspace.origin_breaker();
         Rc::new(Self {
+            breaker: Breaker::new(Rc::clone(&parts.redis), keys, lease),
             redis: parts.redis,
             keyspace: parts.keyspace,
             origin: parts.origin,
             policy: parts.policy,
             default_ttl: parts.default_ttl,
-            lease: parts.origin_timeout + 2 * parts.redis_timeout,
+            lease,
             forwards: Singleflight::default(),
             stats: parts.stats,
         })
@@ -119,13 +126,15 @@ impl ReadThrough {
         }
         let owner = Owner(random::number());
         match self.turn(id, owner, stored, &mut forward.because).await {
-            Turn::Lead(lease) => {
-                (forward.outcome, forward.overtaken) = self.lead(id, owner, &lease).await;
-                forward.collapsed = false;
+            Turn::Lead(lease, permission) => {
+                let publication = self.fetch(id, permission).await;
+                self.lead(id, owner, &lease, publication, &mut forward)
+                    .await;
             }
             Turn::Bypass => {
-                forward.outcome = self.fetch(id).await.outcome().not_stored().map(expired);
-                forward.collapsed = false;
+                let publication = self.fetch(id, None).await;
+                forward.collapsed = publication.is_of_another_request();
+                forward.outcome = publication.outcome().not_stored().map(expired);
             }
             Turn::Found { entry, waited } if waited => forward.outcome = Outcome::Stored(entry),
             Turn::Found { entry, .. } => return Lookup::Hit(entry),
@@ -155,38 +164,61 @@ impl ReadThrough {
         Some(stale)
     }
 
-    /// Asks the origin, and puts its answer in the place of the lease. If there was a write in
-    /// between, the written entry is the outcome.
-    ///
-    /// The flag is true if the outcome may be older than such a write.
-    async fn lead(&self, id: Id, owner: Owner, lease: &[u8]) -> (Outcome<Rc<Entry>>, bool) {
-        let publication = self.fetch(id).await;
+    /// Puts the answer of the origin in the place of the lease. If there was a write in between, the
+    /// written entry is the outcome.
+    async fn lead(
+        &self,
+        id: Id,
+        owner: Owner,
+        lease: &[u8],
+        publication: Publication,
+        forward: &mut Forward<Rc<Entry>>,
+    ) {
+        forward.collapsed = publication.is_of_another_request();
         let published = self.publish(id, lease, owner, &publication).await;
         let outcome = publication.outcome();
-        let may_be_stale =
-            self.policy.stale_if_error.is_some() && matches!(outcome, Outcome::Failed(_));
-        match published {
-            None => (outcome.not_stored().map(expired), false),
-            Some(true) if !may_be_stale => (outcome, false),
+        let may_be_stale = self.policy.stale_if_error.is_some()
+            && matches!(outcome, Outcome::Failed(error) if error.allows_stale());
+        forward.outcome = match published {
+            None => outcome.not_stored().map(expired),
+            Some(true) if !may_be_stale => outcome,
             Some(stands) => {
                 // This is the written entry, or our own failure with the expired entry in it.
                 let stored = self.look(id).await;
                 match (stored.content, outcome) {
-                    (Content::Entry(written), _) => (Outcome::Stored(written), false),
+                    (Content::Entry(written), _) => Outcome::Stored(written),
                     (Content::Marker(Marker::Told(of, _)), Outcome::Failed(error))
                         if of == owner =>
                     {
-                        (failed(id, error, stored.bytes.as_deref()), false)
+                        failed(id, error, stored.bytes.as_deref())
                     }
-                    (_, outcome) => (outcome.not_stored().map(expired), !stands),
+                    (_, outcome) => {
+                        // This may be older than the write.
+                        forward.overtaken = !stands;
+                        outcome.not_stored().map(expired)
+                    }
                 }
             }
-        }
+        };
     }
 
-    /// Asks the origin, and decides what may be stored of its answer.
-    async fn fetch(&self, id: Id) -> Publication {
+    /// Asks the origin unless it is left alone, and decides what may be stored of its answer.
+    async fn fetch(
+        &self,
+        id: Id,
+        permission: Option<Result<Permission, origin::Error>>,
+    ) -> Publication {
+        let permission = match permission {
+            Some(permission) => permission,
+            None => self.breaker.permission().await,
+        };
+        let permission = match permission {
+            Ok(permission) => permission,
+            Err(error) => return Publication::LeftAlone(error),
+        };
         let fetched = self.origin.fetch(id).await;
+        self.breaker.note(&permission, &fetched).await;
+        let fetched = fetched.map_err(|failure| failure.error);
         let jitter = |longest| random::below(self.policy.ttl_jitter.of(longest));
         Publication::new(fetched, &self.policy, self.default_ttl, jitter)
     }
@@ -201,6 +233,7 @@ impl ReadThrough {
 
 /// Returns the outcome of a failure with this marker: the expired entry in it, if there is one.
 fn failed(id: Id, error: origin::Error, marker: Option<&[u8]>) -> Outcome<Rc<Entry>> {
+    let marker = marker.filter(|_| error.allows_stale());
     match marker.and_then(|bytes| marker::stale_entry(id, bytes)) {
         Some(connection) => Outcome::Stale(Rc::new(Entry::expired(connection)), error),
         None => Outcome::Failed(error),

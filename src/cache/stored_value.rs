@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::lookup::{Absence, Entry, Lookup};
-use super::marker::Marker;
+use super::marker::{self, Marker};
 use crate::connection::Id;
 use crate::connection::entry::{self, DecodeError};
 use crate::log;
@@ -79,6 +79,14 @@ impl StoredValue {
             Content::Marker(Marker::NotFound) => Lookup::NotFound,
             _ => Lookup::Absent(self.absence()),
         }
+    }
+
+    /// Returns true unless it is a marker with a stale entry in it, and lives as long as that.
+    pub(super) fn is_brief(&self) -> bool {
+        let bytes = self.bytes.as_deref().unwrap_or_default();
+        !bytes
+            .windows(marker::STALE.len())
+            .any(|part| part == marker::STALE)
     }
 
     /// Returns why there is no entry. A marker is not one.

@@ -7,46 +7,60 @@ use spin_sdk::redis::RedisResult;
 
 use super::auxiliary_keys::AuxiliaryKeys;
 use super::command::{Command, Purpose, Reply, count, millis};
-use super::keys::ConnectionKeys;
+use super::keys::{BreakerKeys, ConnectionKeys};
+use super::origin_breaker::{Permission, permission, permit, permit_settings};
 use super::{Error, GET_CAPPED, RawValue, Redis, capped, raw_value};
 use crate::config::Ttl;
 use crate::connection::entry::MAX_STORED;
 use crate::rt::deadline::Deadline;
 
 /// Replaces `ARGV[1]` in `KEYS[1]` by `ARGV[2]`, for `ARGV[3]` seconds. Then sets `KEYS[2]`, which
-/// keeps others from asking the origin again, for `ARGV[4]` milliseconds unless that is 0. Sets
-/// `KEYS[3]`, the stale copy, for `ARGV[5]` seconds; removes it if that is 0, and leaves it if -1.
+/// keeps others from asking the origin again, for `ARGV[4]` milliseconds unless that is 0. Makes
+/// `KEYS[3]`, the stale copy, for use in the `ARGV[5]` seconds after the entry; removes it if that is
+/// -1, and leaves it if -2.
 const REPLACE: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
      redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) \
      if ARGV[4] ~= '0' then redis.call('SET', KEYS[2], '', 'PX', ARGV[4]) end \
-     if ARGV[5] == '0' then redis.call('DEL', KEYS[3]) \
-     elseif ARGV[5] ~= '-1' then redis.call('SET', KEYS[3], ARGV[2], 'EX', ARGV[5]) end \
+     if ARGV[5] == '-1' then redis.call('DEL', KEYS[3]) \
+     elseif ARGV[5] ~= '-2' then \
+       redis.call('SET', KEYS[3], ARGV[5] .. ' ' .. ARGV[2], 'EX', ARGV[3] + ARGV[5]) end \
      return 1";
 
-/// Sets `KEYS[1]` to `ARGV[2]` for `ARGV[3]` milliseconds if it holds `ARGV[1]` or nothing. It also
-/// does so if the key cannot hold an entry: if it is not a string, or longer than `ARGV[4]` bytes.
-const TAKE_LEASE: &str = "if redis.call('TYPE', KEYS[1]).ok == 'string' then \
-       local held = redis.call('GET', KEYS[1]) \
-       if held ~= ARGV[1] and held ~= ARGV[2] and #held <= tonumber(ARGV[4]) then return 0 end \
-     end \
-     redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1";
+/// Sets `KEYS[1]` to `ARGV[2]` for `ARGV[3]` milliseconds if the key does not exist. With `ARGV[8]` at 1
+/// it also does so if the key holds `ARGV[1]`, or what cannot be an entry: another type than a string, or
+/// more than `ARGV[4]` bytes. Then returns whether the origin may be asked.
+const TAKE_LEASE: &str = concat!(
+    "local kind = redis.call('TYPE', KEYS[1]).ok \
+     local held = kind == 'string' and redis.call('GET', KEYS[1]) \
+     local other = held and held ~= ARGV[1] and #held <= tonumber(ARGV[4]) \
+     if kind ~= 'none' and held ~= ARGV[2] and (other or ARGV[8] == '0') then return {} end \
+     redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) ",
+    permit!("KEYS[2], KEYS[3], ARGV[5], ARGV[6], ARGV[7]")
+);
 
 /// Replaces `ARGV[1]` in `KEYS[1]` by `ARGV[2]`, an object without its closing brace, for `ARGV[3]`
 /// seconds. The stale copy in `KEYS[2]` moves into the object, which then lives as long as the copy.
-/// It does not if the copy lives longer than `ARGV[4]` milliseconds: somebody removed its entry
-/// before its time.
+///
+/// It does not if the copy lives longer than it may after its entry: somebody removed the entry before
+/// its time, and the copy goes. Redis may read its clock twice in a script, so the copy may look a
+/// little older. With `ARGV[4]` at 0 no copy moves, and a good one stays.
 const PUBLISH_FAILURE: &str = "local copy, left = redis.call('GET', KEYS[2]), redis.call('PTTL', KEYS[2]) \
-     redis.call('DEL', KEYS[2]) \
-     if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
-     if copy and left > 0 and left <= tonumber(ARGV[4]) then \
-       redis.call('SET', KEYS[1], ARGV[2] .. ',\"stale\":' .. copy .. '}', 'PX', left) \
+     local after, entry = (copy or ''):match('^([1-9]%d*) (.*)$') \
+     local good = after and left > 0 and left <= after * 1000 + 1000 \
+     local same = redis.call('GET', KEYS[1]) == ARGV[1] \
+     if ARGV[4] == '1' or not good or not same then redis.call('DEL', KEYS[2]) end \
+     if not same then return 0 end \
+     if ARGV[4] == '1' and good then \
+       redis.call('SET', KEYS[1], ARGV[2] .. ',\"stale\":' .. entry .. '}', 'PX', left) \
      else redis.call('SET', KEYS[1], ARGV[2] .. '}', 'EX', ARGV[3]) end \
      return 1";
 
-/// Copies `KEYS[1]` to `KEYS[2]` if it holds `ARGV[1]`. The copy lives `ARGV[2]` milliseconds longer.
+/// Copies `KEYS[1]` to `KEYS[2]` if it holds `ARGV[1]`, for use in the `ARGV[2]` seconds after it. A
+/// copy that is there already stays, with the shorter time that the origin may have allowed.
 const KEEP_STALE: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+     if (redis.call('GET', KEYS[2]) or ''):match('^%d+ (.*)$') == ARGV[1] then return 0 end \
      local left = math.max(redis.call('PTTL', KEYS[1]), 0) \
-     redis.call('SET', KEYS[2], ARGV[1], 'PX', left + ARGV[2]) return 1";
+     redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. ARGV[1], 'PX', left + ARGV[2] * 1000) return 1";
 
 /// Removes all keys. Returns how many of the first `ARGV[1]` existed and did not begin with `ARGV[2]`.
 const DELETE: &str = "local there = 0 \
@@ -83,9 +97,12 @@ const SET_IF_UNCHANGED: &str = if_unchanged!(
 const DELETE_IF_UNCHANGED: &str = if_unchanged!("redis.call('DEL', unpack(KEYS)) return 1");
 
 /// The fate of the stale copy when the value of an entry's key is replaced.
+///
+/// A copy is the entry, after the number of seconds for which it may answer when the entry has expired.
+/// With 0 it never does: it keeps [`Redis::keep_stale`] from making another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StaleCopy {
-    /// The new value is copied, and the copy lives this long, in whole seconds.
+    /// The new value is copied, and may answer for this long after it, in whole seconds.
     Replaced(Duration),
     Removed,
     Kept,
@@ -162,58 +179,70 @@ impl Redis {
         .integer(replacement.fresh.map_or(0, millis))
         .integer(match replacement.copy {
             StaleCopy::Replaced(lifetime) => i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX),
-            StaleCopy::Removed => 0,
-            StaleCopy::Kept => -1,
+            StaleCopy::Removed => -1,
+            StaleCopy::Kept => -2,
         });
         is_done(&self.write(command).await?)
     }
 
-    /// Stores a lease in the key if it holds `expected`, or anything that cannot be an entry. Returns
-    /// true if it did.
+    /// Stores a lease in the key if it does not exist. If something is `expected` in it, stores the lease
+    /// in the place of that, or of anything that cannot be an entry. Returns whether the origin may be
+    /// asked, or none if there is no lease.
+    ///
+    /// A lease allows for the longest probe.
     pub(crate) async fn take_lease(
         &self,
         key: &str,
-        expected: &[u8],
+        breaker: &BreakerKeys,
+        expected: Option<&[u8]>,
         lease: Vec<u8>,
         lifetime: Duration,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Permission>, Error> {
         let most = i64::try_from(MAX_STORED).unwrap_or(i64::MAX);
-        let command = Command::script(Purpose::Write, TAKE_LEASE, [key])
-            .arg(expected)
-            .arg(lease);
-        let command = command.integer(millis(lifetime)).integer(most);
-        is_done(&self.write(command).await?)
+        let keys = [key, &breaker.pause, &breaker.failures];
+        let command = Command::script(Purpose::Write, TAKE_LEASE, keys)
+            .arg(expected.unwrap_or_default())
+            .arg(lease)
+            .integer(millis(lifetime))
+            .integer(most);
+        let command = permit_settings(command, lifetime).integer(expected.is_some().into());
+        let reply = self.write(command).await?;
+        match reply.is_empty() {
+            true => Ok(None),
+            false => permission(reply).map(Some),
+        }
     }
 
     /// Replaces the value of an entry's key by `marker`, an object without its closing brace. Returns
     /// false if it was not `expected` any more.
     ///
-    /// The stale copy moves into the marker if at most `longest` is left of it. The marker lives as
-    /// long as the copy, or for `ttl` without one.
+    /// If a stale entry `may_answer`, the copy moves into the marker, unless its entry should still live.
+    /// The marker lives as long as the copy, or for `ttl` without one.
     pub(crate) async fn publish_failure(
         &self,
         keys: &ConnectionKeys,
         expected: &[u8],
         marker: Vec<u8>,
         ttl: Ttl,
-        longest: Duration,
+        may_answer: bool,
     ) -> Result<bool, Error> {
         let command = Command::script(Purpose::Write, PUBLISH_FAILURE, [&keys.entry, &keys.stale]);
         let command = command.arg(expected).arg(marker);
         let command = command.integer(ttl.seconds().into());
-        is_done(&self.write(command.integer(millis(longest))).await?)
+        is_done(&self.write(command.integer(may_answer.into())).await?)
     }
 
-    /// Copies an entry, if it still is `expected`. The copy lives this much longer than the entry.
+    /// Copies an entry, if it still is `expected` and has no copy. The copy may answer for this long
+    /// after the entry.
     pub(crate) async fn keep_stale(
         &self,
         keys: &ConnectionKeys,
         expected: &[u8],
-        longer: Duration,
+        longer: Ttl,
     ) -> Result<(), Error> {
         let command = Command::script(Purpose::Write, KEEP_STALE, [&keys.entry, &keys.stale]);
-        self.write(command.arg(expected).integer(millis(longer)))
-            .await?;
+        let command = command.arg(expected).integer(longer.seconds().into());
+        self.write(command).await?;
         Ok(())
     }
 

@@ -14,6 +14,14 @@ pub(crate) struct ConnectionKeys {
     pub(super) stale: String,
 }
 
+/// The keys of the circuit breaker of the origin.
+pub(crate) struct BreakerKeys {
+    /// Exists while the origin is left alone.
+    pub(super) pause: String,
+    /// The failures in a row.
+    pub(super) failures: String,
+}
+
 impl Keyspace {
     pub(crate) fn new(prefix: &str) -> Self {
         Self(match prefix {
@@ -43,6 +51,13 @@ impl Keyspace {
     /// Returns the key of the stale copy: the entry, for a while longer than it lives.
     pub(crate) fn stale(&self, id: Id) -> String {
         format!("{}provider:conn-stale:{id}", self.0)
+    }
+
+    pub(crate) fn origin_breaker(&self) -> BreakerKeys {
+        BreakerKeys {
+            pause: format!("{}provider:conn-origin:pause", self.0),
+            failures: format!("{}provider:conn-origin:failures", self.0),
+        }
     }
 
     /// Returns the key of the counts of an hour.

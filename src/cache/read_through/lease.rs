@@ -14,7 +14,7 @@ use crate::cache::marker::{Marker, Owner, Verdict};
 use crate::cache::stored_value::{Content, StoredValue};
 use crate::connection::Id;
 use crate::origin;
-use crate::redis;
+use crate::redis::{self, Permission};
 use crate::rt::deadline::nanoseconds;
 
 /// No configuration makes a lease live longer. A value that claims to is not a lease.
@@ -26,8 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(40);
 
 /// How a read goes on that found no entry.
 pub(super) enum Turn {
-    /// Ask the origin, and store its answer. These are the bytes of our lease.
-    Lead(Vec<u8>),
+    /// Ask the origin if it is not left alone, and store its answer. These are the bytes of our lease, and
+    /// the permission that came with it.
+    Lead(Vec<u8>, Option<Result<Permission, origin::Error>>),
     /// Ask the origin, and store nothing.
     Bypass,
     /// There is an entry by now. If we `waited`, another instance asked for it.
@@ -60,6 +61,10 @@ fn next_step(stored: &StoredValue, owner: Owner, waited_for: Option<Owner>) -> S
         Content::Unavailable(_) => return Step::Bypass,
         // The command that took our lease was sent twice.
         Content::Marker(Marker::Lease(of, _)) if *of == owner => return Step::Lead,
+        // This concerns who comes now, too: it is a moment old.
+        Content::Marker(Marker::Told(_, Verdict::Failed(error))) if stored.is_brief() => {
+            return Step::Failed(*error);
+        }
         Content::Marker(Marker::Told(_, verdict)) => Some(*verdict),
         // The owner we waited for got this verdict, and another one asks again.
         Content::Marker(Marker::Lease(of, before)) if waited_for != Some(*of) => *before,
@@ -107,7 +112,7 @@ impl ReadThrough {
             }
             let waited = waited_for.is_some();
             match next_step(&stored, owner, waited_for) {
-                Step::Lead => return Turn::Lead(stored.bytes.unwrap_or_default()),
+                Step::Lead => return Turn::Lead(stored.bytes.unwrap_or_default(), None),
                 Step::Bypass => return Turn::Bypass,
                 Step::Found(entry) => return Turn::Found { entry, waited },
                 Step::NotFound => return Turn::NotFound { waited },
@@ -121,7 +126,7 @@ impl ReadThrough {
                 }
                 Step::TakeLease(before) => {
                     match self.take_lease(id, owner, before, &stored).await {
-                        Ok(Some(lease)) => return Turn::Lead(lease),
+                        Ok(Some(lead)) => return lead,
                         Ok(None) => {}
                         Err(_) => return Turn::Bypass,
                     }
@@ -139,18 +144,16 @@ impl ReadThrough {
         owner: Owner,
         before: Option<Verdict>,
         stored: &StoredValue,
-    ) -> Result<Option<Vec<u8>>, redis::Error> {
+    ) -> Result<Option<Turn>, redis::Error> {
         let key = self.keyspace.entry(id);
         let lease = Marker::Lease(owner, before).encode();
-        let (value, lifetime) = (lease.clone(), self.lease);
-        let taken = match stored.content {
-            Content::Nothing => self.redis.set_if_absent(&key, value, lifetime).await?,
-            _ => {
-                let bytes = stored.bytes.as_deref().unwrap_or_default();
-                self.redis.take_lease(&key, bytes, value, lifetime).await?
-            }
+        let expected = match stored.content {
+            Content::Nothing => None,
+            _ => Some(stored.bytes.as_deref().unwrap_or_default()),
         };
-        Ok(taken.then_some(lease))
+        let taken = self.breaker.take_lease(&key, expected, lease.clone());
+        let permission = taken.await?;
+        Ok(permission.map(|permission| Turn::Lead(lease, Some(permission))))
     }
 }
 
@@ -194,11 +197,33 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_concerns_those_who_waited_alone() {
+    fn a_failure_concerns_all_who_come_in_its_moment() {
+        let failed = || Step::Failed(origin::Error::Timeout);
+        for waited_for in [None, Some(OTHER)] {
+            let marker = Content::Marker(Marker::Told(OTHER, FAILED));
+            assert_eq!(step(marker, waited_for), failed());
+        }
+        // A marker that lives as long as the stale entry in it, which cannot be read.
+        let mut bytes = Marker::Told(OTHER, FAILED).encode();
+        bytes.splice(bytes.len() - 1.., *br#","stale":{}}"#);
+        let stored = StoredValue {
+            content: Content::Marker(Marker::Told(OTHER, FAILED)),
+            bytes: Some(bytes),
+            remaining: None,
+            fresh: false,
+        };
+        assert_eq!(
+            next_step(&stored, OWNER, None),
+            Step::TakeLease(Some(FAILED))
+        );
+        assert_eq!(next_step(&stored, OWNER, Some(OTHER)), failed());
+    }
+
+    #[test]
+    fn another_verdict_concerns_those_who_waited_alone() {
         for (verdict, told) in [
             (Verdict::NotFound, Step::NotFound),
             (Verdict::NotStored, Step::Bypass),
-            (FAILED, Step::Failed(origin::Error::Timeout)),
         ] {
             let marker = || Content::Marker(Marker::Told(OTHER, verdict));
             assert_eq!(step(marker(), None), Step::TakeLease(Some(verdict)));

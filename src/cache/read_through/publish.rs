@@ -12,17 +12,28 @@ use crate::connection::{Id, ProviderConnection, entry};
 use crate::origin::{Error, Fetched, Freshness};
 use crate::redis::{Replacement, StaleCopy};
 
-/// Instances that wait have this many seconds to read a verdict.
+/// Instances that wait have this many seconds to read a verdict. For as long, a connection for which the
+/// origin failed is not asked for again.
 const VERDICT_TTL: u32 = 1;
 
 /// What may be stored of an answer of the origin.
 pub(super) enum Publication {
-    Entry(ProviderConnection, Ttl),
+    Entry(ProviderConnection, StoredFor),
     /// There is a connection, but it must not be stored.
     NotStored(ProviderConnection),
     /// There is no connection. This is remembered for a time, or not at all.
     NotFound(Option<Ttl>),
     Failed(Error),
+    /// The origin failed other requests in this way, and was not asked.
+    LeftAlone(Error),
+}
+
+/// For how long an entry is stored.
+pub(super) struct StoredFor {
+    ttl: Ttl,
+    /// For how long after that it may answer while the origin fails. None if the origin forbids it, or
+    /// no entry may.
+    stale_if_error: Option<Ttl>,
 }
 
 impl Publication {
@@ -38,9 +49,25 @@ impl Publication {
             Ok(fetched) => fetched,
             Err(error) => return Self::Failed(error),
         };
-        let ttl = lifetime(fetched.freshness, default_ttl, jitter);
+        let cache_control = fetched.cache_control;
+        let ttl = lifetime(cache_control.freshness, default_ttl, jitter);
         match (fetched.connection, ttl) {
-            (Some(connection), Some(ttl)) => Self::Entry(connection, ttl),
+            (Some(connection), Some(ttl)) => {
+                let said = cache_control.stale_if_error;
+                let shorter = policy.stale_if_error.map(|longest| {
+                    let longest = longest.duration();
+                    said.map_or(longest, |said| said.min(longest)).as_secs()
+                });
+                let shorter = shorter.and_then(|seconds| u32::try_from(seconds).ok());
+                let stale_if_error = shorter.and_then(Ttl::from_seconds);
+                Self::Entry(
+                    connection,
+                    StoredFor {
+                        ttl,
+                        stale_if_error,
+                    },
+                )
+            }
             (Some(connection), None) => Self::NotStored(connection),
             (None, longest) => {
                 let seconds = policy.negative_ttl.zip(longest);
@@ -53,36 +80,47 @@ impl Publication {
     /// Returns the outcome if it can be published.
     pub(super) fn outcome(self) -> Outcome<Rc<Entry>> {
         match self {
-            Self::Entry(connection, ttl) => Outcome::Stored(Rc::new(Entry {
+            Self::Entry(connection, stored) => Outcome::Stored(Rc::new(Entry {
                 connection,
-                remaining: Some(ttl.duration()),
+                remaining: Some(stored.ttl.duration()),
             })),
             Self::NotStored(connection) => Outcome::Passed(Rc::new(Entry::expired(connection))),
             Self::NotFound(_) => Outcome::NotFound,
-            Self::Failed(error) => Outcome::Failed(error),
+            Self::Failed(error) | Self::LeftAlone(error) => Outcome::Failed(error),
         }
+    }
+
+    /// Returns true if it is the result of a request that had asked before.
+    pub(super) fn is_of_another_request(&self) -> bool {
+        matches!(self, Self::LeftAlone(_))
     }
 
     /// Returns the new value of the entry's key.
     fn replacement(&self, owner: Owner, policy: &OriginPolicy) -> Replacement {
         let verdict = match self {
-            Self::Entry(connection, ttl) => {
-                let lifetime = ttl.duration();
-                let copy = |longer: Ttl| StaleCopy::Replaced(lifetime + longer.duration());
+            Self::Entry(connection, stored) => {
+                let stale = stored.stale_if_error.map_or(Duration::ZERO, Ttl::duration);
                 return Replacement {
                     value: entry::encode(connection),
-                    ttl: *ttl,
-                    fresh: policy.refresh_ahead.map(|share| share.of(lifetime)),
-                    copy: policy.stale_if_error.map_or(StaleCopy::Kept, copy),
+                    ttl: stored.ttl,
+                    fresh: policy
+                        .refresh_ahead
+                        .map(|share| share.of(stored.ttl.duration())),
+                    copy: copies(policy, StaleCopy::Replaced(stale)),
                 };
             }
             Self::NotFound(Some(ttl)) => return marker(Marker::NotFound, *ttl, policy),
             Self::NotFound(None) => Verdict::NotFound,
             Self::NotStored(_) => Verdict::NotStored,
-            Self::Failed(error) => Verdict::Failed(*error),
+            Self::Failed(error) | Self::LeftAlone(error) => Verdict::Failed(*error),
         };
         marker(Marker::Told(owner, verdict), verdict_ttl(), policy)
     }
+}
+
+/// Returns the fate of stale copies, if there are any.
+fn copies(policy: &OriginPolicy, fate: StaleCopy) -> StaleCopy {
+    policy.stale_if_error.map_or(StaleCopy::Kept, |_| fate)
 }
 
 fn marker(marker: Marker, ttl: Ttl, policy: &OriginPolicy) -> Replacement {
@@ -90,10 +128,7 @@ fn marker(marker: Marker, ttl: Ttl, policy: &OriginPolicy) -> Replacement {
         value: marker.encode(),
         ttl,
         fresh: None,
-        copy: match policy.stale_if_error {
-            Some(_) => StaleCopy::Removed,
-            None => StaleCopy::Kept,
-        },
+        copy: copies(policy, StaleCopy::Removed),
     }
 }
 
@@ -129,19 +164,23 @@ impl ReadThrough {
     ) -> Option<bool> {
         let keys = self.keyspace.connection(id);
         let replacement = publication.replacement(owner, &self.policy);
-        let published = match (publication, self.policy.stale_if_error) {
-            (Publication::Failed(_), Some(longest)) => {
+        let may_answer = match publication {
+            Publication::Failed(error) => error.allows_stale().then_some(true),
+            // Nothing was heard of this connection: its copy stays, even if it may not answer now.
+            Publication::LeftAlone(error) => Some(error.allows_stale()),
+            _ => None,
+        };
+        let may_answer = may_answer.filter(|_| self.policy.stale_if_error.is_some());
+        let published = match may_answer {
+            Some(may_answer) => {
                 // Redis moves the stale copy into the marker. There, too, any write removes it.
-                let mut open = replacement.value;
+                let (mut open, ttl) = (replacement.value, replacement.ttl);
                 open.pop();
-                // Redis may read its clock twice in a script, so the copy may look a little older.
-                let longest = longest.duration() + Duration::from_secs(1);
-                let publish =
-                    self.redis
-                        .publish_failure(&keys, expected, open, replacement.ttl, longest);
+                let redis = &self.redis;
+                let publish = redis.publish_failure(&keys, expected, open, ttl, may_answer);
                 publish.await
             }
-            _ => self.redis.replace(&keys, expected, replacement).await,
+            None => self.redis.replace(&keys, expected, replacement).await,
         };
         published.ok()
     }
@@ -151,6 +190,7 @@ impl ReadThrough {
 mod tests {
     use super::*;
     use crate::config::Share;
+    use crate::origin::CacheControl;
 
     const ENTRY: &[u8] = br#"{"id":"0192f3a4-5b6c-7d8e-9f00-000000000001",
         "user_id":"0192f3a4-5b6c-7d8e-9f00-000000000002",
@@ -179,7 +219,10 @@ mod tests {
     ) -> Publication {
         let fetched = Fetched {
             connection,
-            freshness,
+            cache_control: CacheControl {
+                freshness,
+                stale_if_error: None,
+            },
         };
         Publication::new(Ok(fetched), policy, ttl(300), |_| Duration::ZERO)
     }
@@ -237,8 +280,36 @@ mod tests {
             .replacement(Owner(1), &policy);
         assert_eq!(replacement.ttl, ttl(300));
         assert_eq!(replacement.fresh, Some(Duration::from_secs(240)));
-        let copy = StaleCopy::Replaced(Duration::from_secs(360));
+        let copy = StaleCopy::Replaced(Duration::from_secs(60));
         assert_eq!(replacement.copy, copy);
+    }
+
+    #[test]
+    fn the_origin_may_shorten_the_time_for_stale_answers_and_not_lengthen_it() {
+        let copies = OriginPolicy {
+            stale_if_error: Some(ttl(60)),
+            ..POLICY
+        };
+        let replaced = |seconds| StaleCopy::Replaced(Duration::from_secs(seconds));
+        for (policy, said, copy) in [
+            (copies, None, replaced(60)),
+            (copies, Some(20), replaced(20)),
+            (copies, Some(600), replaced(60)),
+            (copies, Some(0), replaced(0)),
+            (POLICY, Some(20), StaleCopy::Kept),
+            (POLICY, None, StaleCopy::Kept),
+        ] {
+            let fetched = Fetched {
+                connection: Some(connection()),
+                cache_control: CacheControl {
+                    freshness: Freshness::Unsaid,
+                    stale_if_error: said.map(Duration::from_secs),
+                },
+            };
+            let publication = Publication::new(Ok(fetched), &policy, ttl(300), |_| Duration::ZERO);
+            let replacement = publication.replacement(Owner(1), &policy);
+            assert_eq!(replacement.copy, copy, "{said:?}");
+        }
     }
 
     #[test]

@@ -36,6 +36,9 @@ impl ReadThrough {
     /// The key of the entry holds an entry or the marker of a failure. So the lease is under the key
     /// that says how long the entry is fresh. It expires by itself, which leaves an origin that fails
     /// alone for a while.
+    ///
+    /// A refusal takes an entry away, too: the database can answer the caller, and this cache must not
+    /// answer what the origin keeps from it.
     async fn refresh(&self, id: Id, stored: &[u8]) {
         let fresh = self.keyspace.fresh(id);
         let lease = self.redis.set_if_absent(&fresh, Vec::new(), self.lease);
@@ -48,12 +51,19 @@ impl ReadThrough {
             self.keep_stale(id, stored).await;
             return;
         }
-        let publication = self.fetch(id).await;
+        let publication = self.fetch(id, None).await;
         match publication {
             Publication::NotStored(_) if is_entry => {}
-            Publication::Failed(_) if is_entry => self.keep_stale(id, stored).await,
+            Publication::Failed(error) | Publication::LeftAlone(error)
+                if is_entry && error.allows_stale() =>
+            {
+                self.keep_stale(id, stored).await;
+            }
+            // It says nothing of the connection.
+            Publication::Failed(error) if is_entry && !error.is_refusal() => {}
             // The stored marker says so already.
-            Publication::Failed(_) => {}
+            Publication::Failed(error) if error.allows_stale() => {}
+            Publication::LeftAlone(_) => {}
             _ => {
                 let owner = Owner(random::number());
                 self.publish(id, stored, owner, &publication).await;
@@ -81,7 +91,6 @@ impl ReadThrough {
     async fn keep_stale(&self, id: Id, entry: &[u8]) {
         if let Some(longer) = self.policy.stale_if_error {
             let keys = self.keyspace.connection(id);
-            let longer = longer.duration();
             let _ignored = self.redis.keep_stale(&keys, entry, longer).await;
         }
     }

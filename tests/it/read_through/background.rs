@@ -17,11 +17,11 @@ use crate::support::redis::Redis;
 use crate::support::service::{Service, path};
 
 /// Fresh for a third of a second, of five minutes.
-const AT_ONCE: (&str, &str) = ("refresh_ahead", "0.001");
-const STALE: (&str, &str) = ("stale_if_error", "3600");
+pub(super) const AT_ONCE: (&str, &str) = ("refresh_ahead", "0.001");
+pub(super) const STALE: (&str, &str) = ("stale_if_error", "3600");
 
 /// Reads the connection, and waits until its time has come.
-async fn read_and_wait(redis: &Redis, service: &Service) -> String {
+pub(super) async fn read_and_wait(redis: &Redis, service: &Service) -> String {
     assert_eq!(read(service, 1).await, seen(200, STORED));
     let key = service.key(&id(1));
     until("it is due", || redis.get(&fresh_key(&key)).is_none()).await;
@@ -177,13 +177,13 @@ async fn when_the_origin_is_back_its_answer_takes_the_place_of_the_stale_one() {
     let redis = Redis::start(&[]);
     let origin = origin_with(&[1]).await;
     let (service, key) = stale(&redis, &origin).await;
-    origin.inject(Fault::Garbage);
+    origin.inject(Fault::Cut);
     let (status, cache_status) = read(&service, 1).await;
     assert_eq!(
         (status, cache_status.as_str()),
         (
             200,
-            "provider-connection-cache; fwd=stale; detail=origin-unreadable"
+            "provider-connection-cache; fwd=stale; detail=origin-cut-off"
         )
     );
     origin.inject(Fault::None);

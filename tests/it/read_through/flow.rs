@@ -222,7 +222,7 @@ async fn the_origin_says_how_long_its_answer_may_be_kept() {
     let origin = origin_with(&[1, 2, 3]).await;
     let service = service(redis, &origin, &[]).await;
     for (number, cache_control, longest) in
-        [(1, "private, max-age=20", 20), (2, "max-age=4000", 4_000)]
+        [(1, "public, max-age=20", 20), (2, "max-age=4000", 4_000)]
     {
         origin.set_cache_control(Some(cache_control)).unwrap();
         assert_eq!(read(&service, number).await, seen(200, STORED));

@@ -187,6 +187,14 @@ async fn the_rights_that_the_documents_give_to_redis_users_are_enough() {
     redis.command::<()>(&["EXPIRE", &super::stale_key(&key), "3600"]);
     let (_, cache_status) = read(&service, 1).await;
     assert!(cache_status.contains("fwd=stale"), "{cache_status}");
+    for number in 6..8 {
+        assert_eq!(read(&service, number).await.0, 404);
+    }
+    let [pause, _] = super::breaker_keys(&service);
+    until("it is left alone", || redis.get(&pause).is_some()).await;
+    redis.command::<()>(&["DEL", &pause]);
+    origin.inject(Fault::None);
+    assert_eq!(read(&service, 8).await, seen(404, super::NOT_FOUND));
     assert_eq!(service.write("DELETE", &path(&id(2))).await.status, 204);
     let mut cache = cache(&redis, &origin, &more).await;
     cache.set_many(&[connection(&id(5))], None).await.unwrap();

@@ -1,10 +1,13 @@
 //! Reading through to the origin, which is that of `examples/origin`, with faults.
 
 mod background;
+mod breaker;
 mod failures;
 mod flow;
 mod freshness;
+mod headers;
 mod limits;
+mod refusals;
 mod stampede;
 
 use std::sync::Arc;
@@ -27,6 +30,9 @@ const HIT_NOT_FOUND: &str = "provider-connection-cache; hit; detail=not-found";
 const STORED: &str = "provider-connection-cache; fwd=miss; fwd-status=200; stored";
 const PASSED: &str = "provider-connection-cache; fwd=miss; fwd-status=200";
 const NOT_FOUND: &str = "provider-connection-cache; fwd=miss; fwd-status=404";
+
+/// Headers of an answer of the origin.
+type Headers<'a> = &'a [(&'static str, &'a str)];
 
 /// A service that reads through.
 async fn service(redis: &Redis, origin: &Origin, more: &[(&str, &str)]) -> Service {
@@ -81,6 +87,12 @@ fn fresh_key(key: &str) -> String {
 
 fn stale_key(key: &str) -> String {
     key.replace("provider:conn:", "provider:conn-stale:")
+}
+
+/// The keys of the origin's circuit breaker: the pause, and the failures in a row.
+fn breaker_keys(service: &Service) -> [String; 2] {
+    let key = service.key("");
+    ["pause", "failures"].map(|of| key.replace("conn:", &format!("conn-origin:{of}")))
 }
 
 /// Waits until it is so, for as long as a busy machine may take.

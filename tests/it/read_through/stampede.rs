@@ -148,6 +148,8 @@ async fn those_who_wait_are_told_that_the_origin_failed() {
     }
     assert_eq!(origin.requests(), 1);
     // Who comes later asks again.
+    let key = hosts[0].key(&id(1));
+    until("its moment is over", || redis.get(&key).is_none()).await;
     origin.inject(Fault::None);
     let answers = call_all(&hosts, 1).await;
     assert_eq!((with_status(&answers, 200), origin.requests()), (2, 2));
@@ -212,14 +214,14 @@ async fn those_who_wait_are_told_by_whoever_asks_again() {
     assert_eq!(reading.await.unwrap(), super::seen(404, told));
     assert_eq!(origin.requests(), 0);
     // And who comes then, asks again, and tells.
-    set(r#"{"origin":"told","owner":"000000000000000b","status":"503"}"#);
+    set(r#"{"origin":"told","owner":"000000000000000b","told":"not-stored"}"#);
     let host = Arc::clone(&hosts[0]);
     let asking = tokio::spawn(async move { super::read(&host, 1).await });
     until("it asks", || origin.requests() == 1).await;
     let lease: Value = serde_json::from_str(&redis.get(&key).unwrap()).unwrap();
     assert_eq!(
-        (&lease["origin"], &lease["status"]),
-        (&"asked".into(), &"503".into())
+        (&lease["origin"], &lease["told"]),
+        (&"asked".into(), &"not-stored".into())
     );
     asking.abort();
 }
