@@ -42,6 +42,9 @@ pub struct Upstream {
     pub send: fn(Request) -> Responding,
     /// The value of `origin_url` if the variable is not set.
     pub default_url: Option<&'static str>,
+    /// Whether all hosts ask the same origin. If each has its own, the failures of one say nothing of
+    /// the others, and no host leaves its own alone.
+    pub is_shared: bool,
 }
 
 impl Upstream {
@@ -49,6 +52,7 @@ impl Upstream {
     pub const HTTP: Self = Self {
         send: |request| Box::pin(client::send(request)),
         default_url: None,
+        is_shared: true,
     };
 }
 
@@ -56,6 +60,7 @@ impl Upstream {
 pub(crate) struct Origin {
     config: OriginConfig,
     send: fn(Request) -> Responding,
+    is_shared: bool,
     timer: Rc<Timer>,
     stats: Rc<Stats>,
     /// The last error. None if the last request succeeded.
@@ -95,10 +100,16 @@ impl Origin {
         Self {
             config,
             send: upstream.send,
+            is_shared: upstream.is_shared,
             timer,
             stats,
             error: Cell::new(None),
         }
+    }
+
+    /// Returns true if all hosts ask the same origin.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Asks for a connection.

@@ -61,7 +61,12 @@ impl ReadThrough {
         let lease = parts.origin_timeout + 2 * parts.redis_timeout;
         let keys = parts.keyspace.origin_breaker();
         Rc::new(Self {
-            breaker: Breaker::new(Rc::clone(&parts.redis), keys, lease),
+            breaker: Breaker::new(
+                Rc::clone(&parts.redis),
+                keys,
+                lease,
+                parts.origin.is_shared(),
+            ),
             redis: parts.redis,
             keyspace: parts.keyspace,
             origin: parts.origin,

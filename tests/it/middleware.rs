@@ -327,6 +327,28 @@ async fn an_application_that_is_stuck_ends_nothing_but_its_request() {
     assert_nothing_trapped(&service.log());
 }
 
+/// The next component is each host's own, so the failures of one are no reason to leave it alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_is_stuck_is_asked_all_the_same() {
+    let redis = Redis::shared();
+    let more = [("origin_timeout_ms", "300"), ("redis_timeout_ms", "250")];
+    let service = start(&spin_toml(), redis, &more).await;
+    for asked_before in 0..4 {
+        let answer = service.read("GET", &path(&id(9))).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        assert_eq!(asked(&service), asked_before + 1);
+        // For a second, this failure would answer others who ask for the same connection.
+        redis.command::<()>(&["DEL", &service.key(&id(9))]);
+    }
+    let other = service.read("GET", &path(&id(1))).await;
+    assert_eq!(other.status, 200, "{other:?}");
+    assert_eq!(
+        redis.keys(&format!("{}:provider:conn-origin:*", service.prefix())),
+        Vec::<String>::new()
+    );
+    assert_nothing_trapped(&service.log());
+}
+
 /// Two of it in one chain, though two caches are of no use: the second takes the first for a caller
 /// without a token.
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,7 @@ mod handler {
 const NEXT: Upstream = Upstream {
     send: |request| Box::pin(next::handle(request)),
     default_url: Some("http://localhost/v1/provider-connections/{id}"),
+    is_shared: false,
 };
 
 thread_local! {

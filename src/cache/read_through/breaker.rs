@@ -21,6 +21,8 @@ pub(super) struct Breaker {
     keys: BreakerKeys,
     /// The lifetime of a lease, in which a probe ends.
     longest: Duration,
+    /// Whether it ever opens: not if each host has an origin of its own.
+    opens: bool,
     /// An outage that Redis took no note of.
     seen: RefCell<Option<SeenOutage>>,
 }
@@ -36,32 +38,27 @@ struct SeenOutage {
 /// origin asks for it.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Lets a request through unless the cause of a pause is known: somebody else wrote it.
-fn known(permission: Permission) -> Result<Permission, Error> {
-    let cause = match &permission {
-        Permission::Refused(cause) => Error::from_code(cause),
-        _ => None,
-    };
-    cause.map_or(Ok(permission), Err)
-}
-
 impl Breaker {
-    pub(super) fn new(redis: Rc<Redis>, keys: BreakerKeys, longest: Duration) -> Self {
+    pub(super) fn new(redis: Rc<Redis>, keys: BreakerKeys, longest: Duration, opens: bool) -> Self {
         Self {
             redis,
             keys,
             longest,
+            opens,
             seen: RefCell::new(None),
         }
     }
 
     /// Lets a request through, or returns why the origin is left alone.
     pub(super) async fn permission(&self) -> Result<Permission, Error> {
+        if !self.opens {
+            return Ok(Permission::Granted);
+        }
         let sees_none = self.seen.borrow().is_none();
         if sees_none
             && let Ok(permission) = self.redis.origin_permission(&self.keys, self.longest).await
         {
-            return known(permission);
+            return self.known(permission);
         }
         self.permission_without_redis()
     }
@@ -75,7 +72,16 @@ impl Breaker {
     ) -> Result<Option<Result<Permission, Error>>, redis::Error> {
         let (redis, keys) = (&self.redis, &self.keys);
         let taken = redis.take_lease(key, keys, expected, lease, self.longest);
-        Ok(taken.await?.map(known))
+        Ok(taken.await?.map(|permission| self.known(permission)))
+    }
+
+    /// Lets a request through unless the cause of a pause is known: somebody else wrote it.
+    fn known(&self, permission: Permission) -> Result<Permission, Error> {
+        let cause = match &permission {
+            Permission::Refused(cause) if self.opens => Error::from_code(cause),
+            _ => None,
+        };
+        cause.map_or(Ok(permission), Err)
     }
 
     fn permission_without_redis(&self) -> Result<Permission, Error> {
@@ -93,6 +99,9 @@ impl Breaker {
 
     /// Notes the result of a request that was let through.
     pub(super) async fn note(&self, permission: &Permission, result: &Result<Fetched, Failure>) {
+        if !self.opens {
+            return;
+        }
         let failure = result.as_ref().err();
         match failure.map_or(Health::Up, |failure| failure.error.health()) {
             Health::Unknown => {}
