@@ -394,7 +394,11 @@ impl Cache {
         let probes = self.keyspace.probes();
         let lookups = async { self.redis()?.try_read(&probes).await };
         let lookups = self.stats.measure(Operation::Ping, lookups);
-        let writes = async { self.redis()?.try_set(&probes[0]).await };
+        let other = match self.reads_through() {
+            true => self.keyspace.probes_of_reading_through().to_vec(),
+            false => Vec::new(),
+        };
+        let writes = async { self.redis()?.try_set(&probes[0], &other).await };
         let (lookups, writes) = join(lookups, writes).await;
         Readiness { lookups, writes }
     }

@@ -60,6 +60,9 @@ const GET_CAPPED: &str = "if #KEYS == 1 then \
      for i = 1, #KEYS do if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end end \
      return all";
 
+/// Does nothing. Redis refuses to run even that over a key to which the user has no right.
+const NOTHING: &str = "return 0";
+
 /// This many bytes show that a value is too large for an entry.
 const CAP: usize = MAX_STORED + 1;
 
@@ -273,10 +276,15 @@ impl Redis {
         Ok(())
     }
 
-    /// SET with XX of a key that does not exist: succeeds if Redis takes writes. Nothing is written.
-    pub(crate) async fn try_set(&self, key: &str) -> Result<(), Error> {
+    /// SET with XX of a key that does not exist: succeeds if Redis takes writes, and the user has a right
+    /// to the `other` keys. Nothing is written.
+    pub(crate) async fn try_set(&self, key: &str, other: &[String]) -> Result<(), Error> {
         let set = Command::write("SET").arg(key).arg("").arg("XX");
-        self.write(set.arg("PX").integer(1)).await?;
+        let mut set = set.arg("PX").integer(1);
+        if !other.is_empty() {
+            set = set.and(Command::script(Purpose::Write, NOTHING, other));
+        }
+        self.write(set).await?;
         Ok(())
     }
 

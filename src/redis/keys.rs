@@ -48,6 +48,11 @@ impl Keyspace {
         ["a", "b"].map(|name| format!("{}provider:conn:ready-{name}", self.0))
     }
 
+    /// Returns a key, which never exists, of each kind that reading through has besides entries.
+    pub(crate) fn probes_of_reading_through(&self) -> [String; 3] {
+        ["fresh", "stale", "origin"].map(|kind| format!("{}provider:conn-{kind}:ready", self.0))
+    }
+
     /// Returns the key of the stale copy: the entry, for a while longer than it lives.
     pub(crate) fn stale(&self, id: Id) -> String {
         format!("{}provider:conn-stale:{id}", self.0)

@@ -214,3 +214,34 @@ async fn the_rights_that_the_documents_give_to_redis_users_are_enough() {
     let denied: Vec<redis::Value> = redis.command(&["ACL", "LOG"]);
     assert!(denied.is_empty(), "{denied:?}");
 }
+
+/// Without one, lookups ask the origin each time and nothing is stored, though entries could be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_reading_through_lacks_is_told_by_readiness_and_in_the_log() {
+    let redis = Redis::start(&[]);
+    let origin = origin_with(&[1]).await;
+    let service = service(&redis, &origin, &[("stale_if_error", "60")]).await;
+    let ready = service.read("GET", "/health/ready").await.json();
+    assert_eq!(ready["writes"], "accepted");
+    let kinds = ["conn", "conn-fresh", "conn-stale", "conn-origin"];
+    for lacks in &kinds[1..] {
+        let has = kinds.iter().filter(|kind| *kind != lacks);
+        let has: Vec<_> = has.map(|kind| format!("~*provider:{kind}:*")).collect();
+        let rights = ["ACL", "SETUSER", "default", "resetkeys"].into_iter();
+        let rights: Vec<_> = rights.chain(has.iter().map(String::as_str)).collect();
+        redis.command::<()>(&rights);
+        let ready = service.read("GET", "/health/ready").await;
+        assert_eq!(ready.status, 200, "{lacks}");
+        let ready = ready.json();
+        assert_eq!(ready["writes"], "failing", "{lacks}");
+        let detail = "Redis answered NOPERM: the user of redis_username lacks a right that \
+                      docs/configuration.md lists";
+        assert_eq!(ready["detail"], detail, "{lacks}");
+    }
+    // The last one is that of the breaker, which the lease needs.
+    assert_eq!(read(&service, 1).await.0, 200);
+    assert_eq!(redis.get(&service.key(&id(1))), None);
+    let log = service.log();
+    assert!(log.contains("\"event\":\"write_refused\""), "{log}");
+    assert!(log.contains("NOPERM"), "{log}");
+}
