@@ -77,11 +77,13 @@ impl Breaker {
 
     /// Lets a request through unless the cause of a pause is known: somebody else wrote it.
     fn known(&self, permission: Permission) -> Result<Permission, Error> {
-        let cause = match &permission {
-            Permission::Refused(cause) if self.opens => Error::from_code(cause),
-            _ => None,
+        let Permission::Refused(cause) = permission else {
+            return Ok(permission);
         };
-        cause.map_or(Ok(permission), Err)
+        match Error::from_code(&cause) {
+            Some(error) if self.opens => Err(error),
+            _ => Ok(Permission::Granted),
+        }
     }
 
     fn permission_without_redis(&self) -> Result<Permission, Error> {
