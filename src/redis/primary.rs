@@ -54,8 +54,8 @@ impl Primary {
     ) -> Result<Reply, Error> {
         let mut result = self.call_once(command, deadline).await;
         if let Err(Error::Refused(refusal)) = &result
-            && refusal.asks_for_another_server()
-            && self.renew(deadline.begun())
+            && refusal.suggests_failover()
+            && self.renew(command.waits_for_writes(), deadline.begun())
         {
             result = self.call_once(command, deadline).await;
         }
@@ -69,9 +69,9 @@ impl Primary {
         let delivery = Box::pin(link.send_once(command, deadline));
         let delivery = self.watch(delivery, deadline).await;
         if let Delivery::Refused(refusal) = &delivery
-            && refusal.asks_for_another_server()
+            && refusal.suggests_failover()
         {
-            self.renew(deadline.begun());
+            self.renew(true, deadline.begun());
         }
         delivery
     }
@@ -111,10 +111,12 @@ impl Primary {
 
     /// Leaves the server that answers for the one that the address leads to now. Reads leave it too:
     /// it does not know the writes that follow. Returns true if a command that began at `begun` and
-    /// was refused should be sent again.
-    fn renew(&self, begun: u64) -> bool {
+    /// was refused, on the link of the writes or on the other, should be sent again.
+    fn renew(&self, of_writes: bool, begun: u64) -> bool {
         let shared = self.shared.renew(begun);
-        let writes = self.writes.get().map(|writes| writes.renew(begun));
-        writes.unwrap_or(shared)
+        match self.writes.get().map(|writes| writes.renew(begun)) {
+            Some(writes) if of_writes => writes,
+            _ => shared,
+        }
     }
 }

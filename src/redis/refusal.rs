@@ -168,20 +168,21 @@ impl Refusal {
 
     /// Returns true if the address may lead to another server by now, which would not refuse: the
     /// one that answered has been replaced in a failover, or is cut off from the others.
-    pub(super) fn asks_for_another_server(&self) -> bool {
+    pub(super) fn suggests_failover(&self) -> bool {
         matches!(
             self,
-            Self::ReadOnly | Self::MasterDown | Self::NoReplicas | Self::ClusterDown
+            Self::ReadOnly | Self::MasterDown | Self::NoReplicas | Self::ClusterDown | Self::Moved
         )
     }
 
     /// Returns true if Redis carried nothing out, and may carry the same command out later.
     pub(super) fn is_temporary(&self) -> bool {
-        self.asks_for_another_server()
-            || matches!(
-                self,
-                Self::OutOfMemory | Self::CannotSave | Self::Busy | Self::Loading
-            )
+        match self {
+            Self::OutOfMemory | Self::CannotSave | Self::Busy | Self::Loading => true,
+            // Another key may be on this node.
+            Self::Moved => false,
+            refusal => refusal.suggests_failover(),
+        }
     }
 }
 
