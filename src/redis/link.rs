@@ -5,11 +5,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use spin_sdk::redis::Connection as HostConnection;
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 
-use super::command::{Command, Reply};
+use super::command::{Command, Purpose, Reply};
 use super::error::Error;
 use super::outage::Outage;
 use super::refusal::Refusal;
@@ -41,33 +42,48 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Connects. The credentials are sent as a command: an address with a password in it would be
-    /// one more place to leak it from.
-    async fn connect(&self) -> Result<Connection, Error> {
+    /// Opens a connection. Nothing but the login may be sent on it yet, and [what may go with
+    /// it](Connection::run_with_login).
+    async fn open(&self) -> Result<Connection, Error> {
         let begun = monotonic_clock::now();
-        let opened = HostConnection::open(self.address.as_str()).await;
-        let connection = Connection {
-            host: opened.map_err(|error| Error::from_open(&error, &self.address))?,
+        let host = HostConnection::open(self.address.as_str()).await;
+        let host = host.map_err(|error| Error::from_open(&error, &self.address))?;
+        let distance = monotonic_clock::now().saturating_sub(begun);
+        Ok(Connection {
+            host,
             opened: begun,
             left: Cell::new(false),
-            silence: Cell::new(0),
+            silence: nanoseconds(self.usual_silence()).max(distance * 3),
             waiting: Cell::new(0),
             since: Cell::new(None),
-        };
-        if let Some(Login { username, password }) = &self.login {
+        })
+    }
+
+    /// Sends the credentials as a command: an address with a password in it would be one more place to
+    /// leak it from.
+    async fn log_in(&self, connection: &Connection) -> Result<(), Error> {
+        let now = monotonic_clock::now();
+        let login = async {
+            let Some(Login { username, password }) = &self.login else {
+                return Ok(());
+            };
             let auth = Command::read("AUTH")
                 .args(username.as_deref())
                 .arg(password.expose());
-            connection.run(&auth, begun).await?;
+            connection.run(&auth, now).await.map(drop)
+        };
+        if self.database == 0 {
+            return login.await;
         }
-        if self.database != 0 {
-            let select = Command::read("SELECT").integer(self.database.into());
-            connection.run(&select, begun).await?;
-        }
-        let round_trips = monotonic_clock::now().saturating_sub(begun);
-        let silence = nanoseconds(self.usual_silence()).max(round_trips * 3);
-        connection.silence.set(silence);
-        Ok(connection)
+        let select = Command::read("SELECT").integer(self.database.into());
+        connection.run_with_login(login, &select, now).await?;
+        Ok(())
+    }
+
+    /// Returns true if a read may go with the login. In another database than the first it waits: before
+    /// SELECT it would read the wrong one.
+    fn reads_may_go_with_login(&self) -> bool {
+        self.login.is_some() && self.database == 0
     }
 
     /// Returns the longest usual time without a reply, if Redis is not far.
@@ -92,7 +108,7 @@ struct Connection {
     left: Cell<bool>,
     /// The longest usual time without a reply, in nanoseconds: a quarter of the timeout, but no less
     /// than the distance to Redis demands.
-    silence: Cell<u64>,
+    silence: u64,
     /// How many reads wait for a reply.
     waiting: Cell<u32>,
     /// When the first command after the last reply was sent.
@@ -113,11 +129,28 @@ impl Connection {
         result
     }
 
+    /// Sends a command together with the login, without waiting for the answer to it. The host does not
+    /// promise to keep their order: what Redis refused, maybe because it came first, is sent again once
+    /// the login has succeeded. If it has not, the reply does not count.
+    async fn run_with_login(
+        &self,
+        login: impl Future<Output = Result<(), Error>>,
+        command: &Command,
+        now: u64,
+    ) -> Result<Reply, Error> {
+        let (login, reply) = join(login, self.run(command, now)).await;
+        login?;
+        match reply {
+            Err(Error::Refused(_)) => self.run(command, now).await,
+            reply => reply,
+        }
+    }
+
     /// Returns true if reads wait longer than usual.
     fn is_silent(&self, now: u64) -> bool {
         let since = self.since.get().unwrap_or(now);
         self.since.set(Some(since));
-        self.waiting.get() > 0 && now.saturating_sub(since) > self.silence.get()
+        self.waiting.get() > 0 && now.saturating_sub(since) > self.silence
     }
 }
 
@@ -137,7 +170,41 @@ impl Drop for Waits<'_> {
     }
 }
 
-type Attempt = Flight<Result<Rc<Connection>, Error>>;
+/// An attempt to connect. One task makes it; the calls that come meanwhile wait for it.
+struct Attempt {
+    /// The connection as soon as reads may go with the login. There is none if they may not.
+    open: Rc<Flight<Rc<Connection>>>,
+    /// The connection once the login has succeeded.
+    connected: Rc<Flight<Result<Rc<Connection>, Error>>>,
+}
+
+impl Attempt {
+    /// Waits until a command for this purpose may be sent. Returns none if the task gave up.
+    async fn check_out(self: Rc<Self>, purpose: Purpose) -> Option<Result<Checkout, Error>> {
+        let open = match purpose {
+            Purpose::Read => self.open.result().await,
+            Purpose::Write => None,
+        };
+        let (connection, login) = match open {
+            Some(connection) => (connection, Some(self)),
+            None => match self.connected.result().await? {
+                Ok(connection) => (connection, None),
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        Some(Ok(Checkout {
+            connection,
+            fresh: login.is_none(),
+            login,
+        }))
+    }
+
+    /// Waits for the answer to the login. If the task gave up, the connection is of no use.
+    async fn login(&self) -> Result<(), Error> {
+        let connected = self.connected.result().await;
+        connected.unwrap_or(Err(Error::ConnectionLost)).map(drop)
+    }
+}
 
 /// The state of a link. `Down` and `Probing` are those of an open circuit breaker.
 enum State {
@@ -165,8 +232,10 @@ pub(super) struct Link {
 /// A connection for one call.
 struct Checkout {
     connection: Rc<Connection>,
-    /// Whether it was opened for this call.
+    /// Whether it was opened for this call. Then losing it is a failure of Redis.
     fresh: bool,
+    /// The attempt whose login the call goes with.
+    login: Option<Rc<Attempt>>,
 }
 
 /// What became of a command that was sent once.
@@ -212,7 +281,7 @@ impl Link {
     /// Returns the longest usual time without a reply.
     pub(super) fn usual_silence(&self) -> Duration {
         match &*self.state.borrow() {
-            State::Connected(connection) => Duration::from_nanos(connection.silence.get()),
+            State::Connected(connection) => Duration::from_nanos(connection.silence),
             _ => self.server.usual_silence(),
         }
     }
@@ -252,7 +321,8 @@ impl Link {
         command: &Command,
         deadline: &Deadline,
     ) -> Delivery {
-        let Ok(Checkout { connection, .. }) = self.check_out(deadline).await else {
+        let checkout = self.check_out(Purpose::Write, deadline).await;
+        let Ok(Checkout { connection, .. }) = checkout else {
             return Delivery::Unsent;
         };
         match deadline.race(command.run(&connection.host)).await {
@@ -269,13 +339,14 @@ impl Link {
         command: &Command,
         deadline: &Deadline,
     ) -> Result<Reply, Error> {
-        let checkout = self.check_out(deadline).await?;
+        let purpose = command.purpose();
+        let checkout = self.check_out(purpose, deadline).await?;
         match self.send(command, &checkout, deadline).await {
             Err(Error::ConnectionLost)
                 if !command.is_sent_once()
                     && (!checkout.fresh || checkout.connection.left.get()) =>
             {
-                let checkout = self.check_out(deadline).await?;
+                let checkout = self.check_out(purpose, deadline).await?;
                 self.send(command, &checkout, deadline).await
             }
             result => result,
@@ -294,8 +365,17 @@ impl Link {
         let shorter = silent.then(|| deadline.at_most(PROBE_TIMEOUT));
         let deadline = shorter.as_ref().unwrap_or(deadline);
         let is_left = || connection.left.get() && !command.waits_for_writes();
-        let result = deadline.race_unless(is_left, connection.run(command, now));
-        let result = result.await.unwrap_or_else(|| match is_left() {
+        let run = async {
+            match &checkout.login {
+                Some(attempt) => {
+                    let login = attempt.login();
+                    connection.run_with_login(login, command, now).await
+                }
+                None => connection.run(command, now).await,
+            }
+        };
+        let result = deadline.race_unless(is_left, run).await;
+        let result = result.unwrap_or_else(|| match is_left() {
             true => Err(Error::ConnectionLost),
             false => Err(self.timed_out(Error::Timeout)),
         });
@@ -351,7 +431,12 @@ impl Link {
         );
     }
 
-    async fn check_out(self: &Rc<Self>, deadline: &Deadline) -> Result<Checkout, Error> {
+    /// Waits for a connection on which a command for this purpose may be sent.
+    async fn check_out(
+        self: &Rc<Self>,
+        purpose: Purpose,
+        deadline: &Deadline,
+    ) -> Result<Checkout, Error> {
         loop {
             let (attempt, outage) = match self.admit()? {
                 Admission::Use(checkout) => return Ok(checkout),
@@ -360,20 +445,13 @@ impl Link {
             };
             // The host polls a new task when it polls this one.
             yield_async().await;
-            let connected = match &outage {
-                None => deadline.race(attempt.result()).await,
-                Some(_) => {
-                    let deadline = deadline.at_most(PROBE_TIMEOUT);
-                    deadline.race(attempt.result()).await
-                }
+            let checkout = attempt.check_out(purpose);
+            let checkout = match &outage {
+                None => deadline.race(checkout).await,
+                Some(_) => deadline.at_most(PROBE_TIMEOUT).race(checkout).await,
             };
-            match connected {
-                Some(Some(connected)) => {
-                    return Ok(Checkout {
-                        connection: connected?,
-                        fresh: true,
-                    });
-                }
+            match checkout {
+                Some(Some(checkout)) => return checkout,
                 // The attempt ended with its request. Make another, unless a call already does.
                 Some(None) => {}
                 None => {
@@ -392,13 +470,14 @@ impl Link {
                 return Ok(Admission::Use(Checkout {
                     connection: Rc::clone(connection),
                     fresh: false,
+                    login: None,
                 }));
             }
-            State::Connecting(attempt) if !attempt.is_over() => {
+            State::Connecting(attempt) if !attempt.connected.is_over() => {
                 return Ok(Admission::Wait(Rc::clone(attempt)));
             }
             State::Connecting(_) | State::Idle => None,
-            State::Probing(outage, attempt) if !attempt.is_over() => {
+            State::Probing(outage, attempt) if !attempt.connected.is_over() => {
                 return Err(outage.cause.clone());
             }
             State::Down(outage) if !outage.is_over(monotonic_clock::now()) => {
@@ -406,8 +485,10 @@ impl Link {
             }
             State::Down(outage) | State::Probing(outage, _) => Some(outage.clone()),
         };
-        let (leader, attempt) = Flight::start();
-        self.connect_in_background(leader, outage.clone());
+        let (open_leader, open) = Flight::start();
+        let (leader, connected) = Flight::start();
+        let attempt = Rc::new(Attempt { open, connected });
+        self.connect_in_background(open_leader, leader, outage.clone());
         Ok(match outage {
             None => {
                 *state = State::Connecting(Rc::clone(&attempt));
@@ -423,19 +504,29 @@ impl Link {
     /// Connects in a task of its own, which serves all calls that wait and not only the first.
     fn connect_in_background(
         self: &Rc<Self>,
+        open: Leader<Rc<Connection>>,
         leader: Leader<Result<Rc<Connection>, Error>>,
         outage: Option<Outage>,
     ) {
         let link = Rc::clone(self);
         spawn(async move {
-            let connected = link.connect(outage).await;
+            let connected = link.connect(open, outage).await;
             leader.complete(connected);
         });
     }
 
-    async fn connect(&self, outage: Option<Outage>) -> Result<Rc<Connection>, Error> {
+    async fn connect(
+        &self,
+        open: Leader<Rc<Connection>>,
+        outage: Option<Outage>,
+    ) -> Result<Rc<Connection>, Error> {
         let connect = async {
-            let connection = self.server.connect().await?;
+            let connection = Rc::new(self.server.open().await?);
+            match outage.is_none() && self.server.reads_may_go_with_login() {
+                true => open.complete(Rc::clone(&connection)),
+                false => drop(open),
+            }
+            self.server.log_in(&connection).await?;
             if outage.is_some() {
                 // A stopped Redis still accepts connections. Any reply to PING proves that it runs:
                 // the user may not be allowed to send PING.
@@ -447,7 +538,7 @@ impl Link {
                     return Err(error);
                 }
             }
-            Ok(Rc::new(connection))
+            Ok(connection)
         };
         let deadline = self.timer.deadline(self.server.timeout);
         let connected = deadline.race(connect).await;
