@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{LocalBoxFuture, join};
 use spin_sdk::redis::Connection as HostConnection;
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wit_bindgen::rt::async_support::yield_async;
@@ -76,6 +76,7 @@ impl Server {
             return login.await;
         }
         let select = Command::read("SELECT").integer(self.database.into());
+        let login = Box::pin(login);
         connection.run_with_login(login, &select, now).await?;
         Ok(())
     }
@@ -134,7 +135,7 @@ impl Connection {
     /// the login has succeeded. If it has not, the reply does not count.
     async fn run_with_login(
         &self,
-        login: impl Future<Output = Result<(), Error>>,
+        login: LocalBoxFuture<'_, Result<(), Error>>,
         command: &Command,
         now: u64,
     ) -> Result<Reply, Error> {
@@ -368,7 +369,7 @@ impl Link {
         let run = async {
             match &checkout.login {
                 Some(attempt) => {
-                    let login = attempt.login();
+                    let login = Box::pin(attempt.login());
                     connection.run_with_login(login, command, now).await
                 }
                 None => connection.run(command, now).await,

@@ -2,33 +2,38 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::support::connection::{entry, id};
 use crate::support::redis::Redis;
 use crate::support::service::{LASTING, Service, path};
 
 const PASSWORD: &str = "of-the-tests";
+/// A client that has sent nothing for so long is taken to wait for an answer.
+const QUIET: Duration = Duration::from_millis(100);
+
 const HIT: &str = "provider-connection-cache; hit";
 
-/// In which order a [`Usher`] lets two commands in.
+/// In which order a [`Usher`] lets commands in.
 #[derive(Clone, Copy, PartialEq)]
 enum Order {
     AsSent,
     Reversed,
 }
 
-/// A proxy that keeps the login of each connection until another command follows, and lets the two in
-/// together. A client that waited for the answer to the login would wait for ever. The proxy ends when
-/// this is dropped.
+/// A proxy that keeps the login of each connection until another command follows, and no more do, and
+/// lets them in together. A client that waited for the answer to the login would wait for ever. The
+/// proxy ends when this is dropped.
 struct Usher {
     address: SocketAddr,
-    /// The reply to each of the commands, in the order in which they were sent.
-    replies: Receiver<[String; 2]>,
+    /// For each connection, the replies to the login and to what came with it, as they were sent.
+    replies: Receiver<Vec<String>>,
     task: JoinHandle<()>,
 }
 
@@ -54,6 +59,12 @@ impl Usher {
     fn address(&self) -> String {
         format!("redis://{}", self.address)
     }
+
+    /// The replies to the login and to the one command that came with it.
+    fn two_replies(&self) -> [String; 2] {
+        let replies = self.replies.recv().expect("a connection");
+        replies.try_into().expect("one command with the login")
+    }
 }
 
 impl Drop for Usher {
@@ -62,39 +73,40 @@ impl Drop for Usher {
     }
 }
 
-async fn usher(client: TcpStream, port: u16, order: Order, replies: Sender<[String; 2]>) {
+async fn usher(client: TcpStream, port: u16, order: Order, replies: Sender<Vec<String>>) {
     let server = TcpStream::connect(("127.0.0.1", port)).await;
     let (mut client, mut server) = (Wire::of(client), Wire::of(server.expect("Redis listens")));
-    while let Some(first) = client.next().await {
-        if !first.windows(4).any(|word| word == b"AUTH") {
-            server.send(&first).await;
-            let Some(reply) = server.next().await else {
-                return;
-            };
+    let mut together = Vec::new();
+    while let Some(command) = client.next().await {
+        if together.is_empty() && !command.windows(4).any(|word| word == b"AUTH") {
+            server.send(&command).await;
+            let reply = server.next().await.expect("Redis answers");
             client.send(&reply).await;
             continue;
         }
-        let Some(second) = client.next().await else {
-            return;
-        };
-        let mut commands = [first, second];
-        if order == Order::Reversed {
-            commands.reverse();
+        together.push(command);
+        if together.len() < 2 {
+            continue;
         }
-        server.send(&commands.concat()).await;
-        let (Some(one), Some(other)) = (server.next().await, server.next().await) else {
-            return;
-        };
-        let mut answers = [one, other];
-        if order == Order::Reversed {
-            answers.reverse();
+        while let Ok(Some(command)) = timeout(QUIET, client.next()).await {
+            together.push(command);
         }
+        let answers = order.apply(server.ask(order.apply(together)).await);
         client.send(&answers.concat()).await;
         let text = |reply: &Vec<u8>| String::from_utf8_lossy(reply).into_owned();
-        let _ = replies.send([text(&answers[0]), text(&answers[1])]);
+        let _ = replies.send(answers.iter().map(text).collect());
         server.send(&client.buffer).await;
         let _ = copy_bidirectional(&mut client.stream, &mut server.stream).await;
         return;
+    }
+}
+
+impl Order {
+    fn apply<T>(self, mut all: Vec<T>) -> Vec<T> {
+        if self == Self::Reversed {
+            all.reverse();
+        }
+        all
     }
 }
 
@@ -123,6 +135,16 @@ impl Wire {
                 Ok(0) | Err(_) => return None,
             }
         }
+    }
+
+    /// Sends commands, and returns the replies.
+    async fn ask(&mut self, commands: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        self.send(&commands.concat()).await;
+        let mut replies = Vec::new();
+        for _ in commands {
+            replies.push(self.next().await.expect("Redis answers"));
+        }
+        replies
     }
 
     /// Who is gone has no use for it.
@@ -165,7 +187,7 @@ async fn a_cold_instance_sends_its_first_lookup_with_the_login() {
     let service = behind(&usher, &redis, &[]).await;
     redis.set(&service.key(&id(1)), entry(&id(1)).to_string());
     assert_hit(&service).await;
-    let [login, lookup] = usher.replies.recv().unwrap();
+    let [login, lookup] = usher.two_replies();
     assert_eq!(login, "+OK\r\n");
     assert!(lookup.starts_with('$'), "{lookup}");
 }
@@ -177,7 +199,7 @@ async fn a_lookup_that_overtakes_the_login_is_sent_again() {
     let service = behind(&usher, &redis, &[]).await;
     redis.set(&service.key(&id(1)), entry(&id(1)).to_string());
     assert_hit(&service).await;
-    let [login, lookup] = usher.replies.recv().unwrap();
+    let [login, lookup] = usher.two_replies();
     assert_eq!(login, "+OK\r\n");
     assert!(lookup.starts_with("-NOAUTH"), "{lookup}");
 }
@@ -192,7 +214,7 @@ async fn the_database_is_selected_with_the_login_and_read_only_then() {
         redis.set(&key, entry(&id(1)).to_string());
         assert!(redis.command::<bool>(&["MOVE", &key, "3"]));
         assert_hit(&service).await;
-        let [login, selected] = usher.replies.recv().unwrap();
+        let [login, selected] = usher.two_replies();
         assert_eq!(login, "+OK\r\n");
         match order {
             Order::AsSent => assert_eq!(selected, "+OK\r\n"),
@@ -216,7 +238,7 @@ async fn what_redis_answers_before_it_refuses_the_login_does_not_count() {
         assert_eq!(answer.status, 404, "{status}");
         let words = "it does not know redis_username with redis_password";
         assert!(service.log().contains(words), "{}", service.log());
-        let [login, lookup] = usher.replies.recv().unwrap();
+        let [login, lookup] = usher.two_replies();
         assert!(login.starts_with("-WRONGPASS"), "{login}");
         assert!(lookup.starts_with('$'), "{lookup}");
     }
