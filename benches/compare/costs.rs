@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use provider_connection_cache_host::wasmtime::component::{Component, Func, InstancePre, Val};
 use provider_connection_cache_host::wasmtime::{self, ResourceLimiter, Store};
-use provider_connection_cache_host::{App, HostState, LogSink};
+use provider_connection_cache_host::{App, Grants, HostState, LogSink};
 
 use crate::entries::Kind;
 use crate::process::cpu_time;
@@ -136,7 +136,10 @@ async fn measure_lookups(
 fn load(wasm: &Path, redis: &Redis) -> Result<App> {
     App::from_component(
         wasm,
-        vec![redis.address()],
+        &Grants {
+            allowed_outbound_hosts: vec![redis.address()],
+            ..Grants::default()
+        },
         options(variables(redis, &[]), &LogSink::memory()),
     )
 }

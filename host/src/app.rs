@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     env,
     fmt::Display,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,11 +19,12 @@ use wasmtime::{
 
 use crate::{
     allowed_hosts::AllowedHosts,
-    component::AppComponent,
+    component::{AppComponent, Configuration},
     log::LogSink,
     manifest::{self, Manifest},
     route::{Route, Routes},
     runtime::Runtime,
+    runtime_config::{RuntimeConfig, StateDir},
     state::HostState,
     variables::check_name,
 };
@@ -39,8 +40,29 @@ pub struct AppOptions {
     /// The most memory that one instance may have, in bytes. Without a value there is no limit but
     /// that of WebAssembly.
     pub max_instance_memory: Option<usize>,
+    /// Where the application keeps what it stores.
+    pub state_dir: StateDir,
+    /// A file that says where key-value stores are, as that of Spin's `--runtime-config-file`.
+    pub runtime_config_file: Option<PathBuf>,
     /// Where the components' output and the host's errors go.
     pub log: LogSink,
+}
+
+impl AppOptions {
+    /// For an application whose manifest is in `app_dir`.
+    fn runtime_config(&self, app_dir: Option<&Path>) -> Result<RuntimeConfig> {
+        let file = self.runtime_config_file.as_deref();
+        RuntimeConfig::read(file, &self.state_dir, app_dir)
+    }
+}
+
+/// What a component without a manifest may use.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    /// The addresses it may connect to, literal.
+    pub allowed_outbound_hosts: Vec<String>,
+    /// The labels of the key-value stores it may open.
+    pub key_value_stores: Vec<String>,
 }
 
 /// A Spin application, ready to be served, or its components to be instantiated.
@@ -65,6 +87,8 @@ impl App {
     /// Fails if there is something in it that Spin or this host does not accept, if a required
     /// variable has no value, if a component's file is missing, or if a dependency does not fit.
     pub fn load(manifest: &Path, options: AppOptions) -> Result<Self> {
+        let directory = manifest.parent().unwrap_or(Path::new(""));
+        let config = options.runtime_config(Some(directory))?;
         let manifest = Manifest::read(manifest)?;
         let environment = |name: &str| options.use_env.then(|| env::var(name).ok()).flatten();
         let variables = manifest.application_variables(&options.variables, environment)?;
@@ -74,8 +98,14 @@ impl App {
                 &component.source,
                 &component.dependencies,
                 &component.middleware,
-                AllowedHosts::new(&component.allowed_outbound_hosts, &variables)?,
-                component.variables(&variables)?,
+                Configuration {
+                    allowed_hosts: AllowedHosts::new(
+                        &component.allowed_outbound_hosts,
+                        &variables,
+                    )?,
+                    key_value_stores: config.grant(&component.key_value_stores)?,
+                    variables: component.variables(&variables)?,
+                },
                 &options,
             )
         };
@@ -90,13 +120,8 @@ impl App {
     }
 
     /// Loads the component in the file `wasm` without a manifest. The variables are the
-    /// component's own, and `allowed_outbound_hosts` literal. Should it export
-    /// `wasi:http/handler`, it can be served, with the route `/...`.
-    pub fn from_component(
-        wasm: &Path,
-        allowed_outbound_hosts: Vec<String>,
-        options: AppOptions,
-    ) -> Result<Self> {
+    /// component's own. Should it export `wasi:http/handler`, it can be served, with the route `/...`.
+    pub fn from_component(wasm: &Path, grants: &Grants, options: AppOptions) -> Result<Self> {
         for name in options.variables.keys() {
             check_name(name).map_err(|error| anyhow!("variable {error}"))?;
         }
@@ -105,8 +130,13 @@ impl App {
             wasm,
             &[],
             &[],
-            AllowedHosts::new(&allowed_outbound_hosts, &BTreeMap::new())?,
-            options.variables.clone(),
+            Configuration {
+                allowed_hosts: AllowedHosts::new(&grants.allowed_outbound_hosts, &BTreeMap::new())?,
+                key_value_stores: options
+                    .runtime_config(None)?
+                    .grant(&grants.key_value_stores)?,
+                variables: options.variables.clone(),
+            },
             &options,
         )?;
         let routes = vec![(Route::new("/...")?, component.id().to_owned())];

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use provider_connection_cache_host::InstanceReuse;
+use provider_connection_cache_host::{InstanceReuse, StateDir};
 
 /// Serves a Spin application of HTTP components, as `spin up` does.
 #[derive(Parser)]
@@ -36,6 +36,15 @@ pub(crate) struct Args {
     // Parsed later: an error here would show the text, which may be a secret.
     #[arg(long, value_name = "NAME=VALUE")]
     variable: Vec<String>,
+
+    /// Where key-value stores are, in Spin's format.
+    #[arg(long, env = "RUNTIME_CONFIG_FILE", value_name = "FILE")]
+    pub(crate) runtime_config_file: Option<PathBuf>,
+
+    /// Where the key-value store `default` is kept: `.spin` beside the manifest if not given, in
+    /// memory if empty.
+    #[arg(long, value_name = "DIRECTORY")]
+    state_dir: Option<String>,
 
     /// The most memory that one instance may have, in bytes.
     #[arg(long, env = "SPIN_MAX_INSTANCE_MEMORY", value_name = "BYTES")]
@@ -70,6 +79,13 @@ impl Args {
             Ok((name.to_owned(), value.to_owned()))
         };
         self.variable.iter().map(parse).collect()
+    }
+
+    /// What `--state-dir` says.
+    pub(crate) fn state_dir(&self) -> StateDir {
+        self.state_dir
+            .clone()
+            .map_or_else(StateDir::default, StateDir::from)
     }
 
     /// Draws the settings of one instance.
@@ -204,6 +220,21 @@ mod tests {
         }
         let range = Setting::Range(7_usize, 9);
         assert!((0..100).all(|_| (7..9).contains(&range.draw())));
+    }
+
+    #[test]
+    fn a_state_directory_may_be_none() -> Result<()> {
+        for (arguments, expected) in [
+            (&["host"][..], StateDir::Default),
+            (&["host", "--state-dir", ""], StateDir::Unset),
+            (
+                &["host", "--state-dir", "a"],
+                StateDir::Provided("a".into()),
+            ),
+        ] {
+            assert_eq!(Args::try_parse_from(arguments)?.state_dir(), expected);
+        }
+        Ok(())
     }
 
     #[test]

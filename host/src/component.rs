@@ -16,6 +16,7 @@ use crate::{
     allowed_hosts::AllowedHosts,
     app::AppOptions,
     dependency::{Dependency, Middleware},
+    key_value::{GrantedStores, KeyValue},
     limits::Limits,
     log::LogSink,
     outbound_http::OutboundHttp,
@@ -25,12 +26,20 @@ use crate::{
     variables::Variables,
 };
 
+/// What a component is given of the application's configuration.
+pub(crate) struct Configuration {
+    pub(crate) allowed_hosts: AllowedHosts,
+    pub(crate) key_value_stores: GrantedStores,
+    pub(crate) variables: BTreeMap<String, String>,
+}
+
 /// Ready to be instantiated. Its instances have nothing to do with those of other components.
 pub(crate) struct AppComponent {
     runtime: &'static Runtime,
     id: String,
     compiled: Component,
     allowed_hosts: Arc<AllowedHosts>,
+    key_value_stores: Arc<GrantedStores>,
     variables: Arc<Variables>,
     log: LogSink,
     max_instance_memory: Option<usize>,
@@ -44,8 +53,7 @@ impl AppComponent {
         wasm: &Path,
         dependencies: &[Dependency],
         middleware: &[Middleware],
-        allowed_hosts: AllowedHosts,
-        variables: BTreeMap<String, String>,
+        configuration: Configuration,
         options: &AppOptions,
     ) -> Result<Self> {
         let runtime = Runtime::get()?;
@@ -53,8 +61,9 @@ impl AppComponent {
             runtime,
             id: id.to_owned(),
             compiled: runtime.component(id, wasm, dependencies, middleware)?,
-            allowed_hosts: Arc::new(allowed_hosts),
-            variables: Arc::new(Variables::new(id, variables)),
+            allowed_hosts: Arc::new(configuration.allowed_hosts),
+            key_value_stores: Arc::new(configuration.key_value_stores),
+            variables: Arc::new(Variables::new(id, configuration.variables)),
             log: options.log.clone(),
             max_instance_memory: options.max_instance_memory,
             peak_memory: Arc::default(),
@@ -78,13 +87,21 @@ impl AppComponent {
     pub(crate) fn new_store(&self) -> Store<HostState> {
         self.instances_created.fetch_add(1, Relaxed);
         let redis = Redis::new(Arc::clone(&self.allowed_hosts));
+        let key_value = KeyValue::new(Arc::clone(&self.key_value_stores));
         let limits = Limits {
             max_instance_memory: self.max_instance_memory,
             peak: Arc::clone(&self.peak_memory),
         };
         let outbound_http = OutboundHttp::new(Arc::clone(&self.allowed_hosts));
         let variables = Arc::clone(&self.variables);
-        let state = HostState::new(redis, outbound_http, variables, &self.log, limits);
+        let state = HostState::new(
+            redis,
+            key_value,
+            outbound_http,
+            variables,
+            &self.log,
+            limits,
+        );
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.limits);
         // Never, for practical purposes: the engine checks epochs, but none ever ends.

@@ -12,6 +12,7 @@ mod component;
 mod compose;
 mod counted;
 mod dependency;
+mod key_value;
 mod limits;
 mod log;
 mod manifest;
@@ -20,14 +21,17 @@ mod redis;
 mod request;
 mod route;
 mod runtime;
+mod runtime_config;
 mod serve;
+mod sqlite;
 mod state;
 mod template;
 mod variables;
 mod workers;
 
-pub use app::{App, AppOptions};
+pub use app::{App, AppOptions, Grants};
 pub use log::LogSink;
+pub use runtime_config::StateDir;
 pub use serve::{serve, serve_with};
 pub use state::HostState;
 /// The version of Wasmtime that the types in this crate's interface come from.

@@ -1,4 +1,4 @@
-//! How much memory an instance may have.
+//! How much memory an instance may have, and an answer it asked for.
 
 use std::sync::{
     Arc,
@@ -6,6 +6,19 @@ use std::sync::{
 };
 
 use wasmtime::ResourceLimiter;
+
+/// Answers of Redis or a key-value store that take more memory than this are refused.
+const MAX_BUFFERED_BYTES: usize = 128 << 20;
+
+/// An error, in Spin's words, if an answer of so many bytes is too large.
+pub(crate) fn check_buffered(bytes: usize) -> Result<(), String> {
+    if bytes > MAX_BUFFERED_BYTES {
+        return Err(format!(
+            "query result exceeds limit of {MAX_BUFFERED_BYTES} bytes"
+        ));
+    }
+    Ok(())
+}
 
 /// Refuses an instance more memory than it may have, as Spin's `--max-instance-memory` does. What
 /// the component makes of that is its own affair; Rust gives up.
@@ -32,5 +45,17 @@ impl ResourceLimiter for Limits {
 
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_be_as_large_as_the_limit() {
+        assert_eq!(check_buffered(MAX_BUFFERED_BYTES), Ok(()));
+        let error = "query result exceeds limit of 134217728 bytes".to_owned();
+        assert_eq!(check_buffered(MAX_BUFFERED_BYTES + 1), Err(error));
     }
 }

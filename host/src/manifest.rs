@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use crate::{
     dependency::{Dependency, Middleware, dependencies, middleware},
@@ -33,6 +36,7 @@ pub(crate) struct Component {
     /// What stands before it: the first is asked first.
     pub(crate) middleware: Vec<Middleware>,
     pub(crate) allowed_outbound_hosts: Vec<String>,
+    pub(crate) key_value_stores: Vec<String>,
     variables: BTreeMap<String, String>,
 }
 
@@ -92,6 +96,8 @@ struct ComponentTable {
     source: PathBuf,
     #[serde(default)]
     allowed_outbound_hosts: Vec<String>,
+    #[serde(default)]
+    key_value_stores: Vec<String>,
     // A value of another type is refused later, without the parser's message, which would show it.
     #[serde(default)]
     variables: BTreeMap<String, toml::Value>,
@@ -153,13 +159,7 @@ impl Manifest {
 
     /// The paths in it are relative to `directory`.
     fn parse(text: &str, directory: &Path) -> Result<Self> {
-        // The parser's own display shows the line, which may hold a secret.
-        let file: File = toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start);
-            let before = text.get(..start).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            anyhow!("line {line}: {}", error.message())
-        })?;
+        let file: File = parse_toml(text)?;
         ensure!(
             file.spin_manifest_version == 2,
             "spin_manifest_version is {}, only 2 is supported",
@@ -254,6 +254,9 @@ impl Component {
             Ok((name, value))
         };
         let variables = table.variables.into_iter().map(variable);
+        if let Some(label) = table.key_value_stores.iter().find(|label| !is_label(label)) {
+            bail!("key_value_stores label {label:?}: expected kebab-case or snake_case");
+        }
         let dependencies = dependencies(
             table.dependencies,
             table.dependencies_inherit_configuration,
@@ -280,6 +283,7 @@ impl Component {
             dependencies: dependencies.into_iter().map(in_directory).collect(),
             middleware: before.collect::<Result<_>>()?,
             allowed_outbound_hosts: table.allowed_outbound_hosts,
+            key_value_stores: table.key_value_stores,
             variables: variables.collect::<Result<_>>()?,
         })
     }
@@ -296,6 +300,30 @@ impl Component {
         };
         self.variables.iter().map(resolve).collect()
     }
+}
+
+/// Reads TOML. The parser's own errors show the line, which may hold a secret; these do not.
+pub(crate) fn parse_toml<T: DeserializeOwned>(text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let before = text.get(..start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        anyhow!("line {line}: {}", error.message())
+    })
+}
+
+/// Whether Spin takes `text` for the label of a store: words of letters, all small or all large, and digits,
+/// with `-` or with `_` between them.
+fn is_label(text: &str) -> bool {
+    let is_word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word.chars().all(|c| c.is_ascii_alphanumeric())
+            && !(word.contains(|c: char| c.is_ascii_uppercase())
+                && word.contains(|c: char| c.is_ascii_lowercase()))
+    };
+    ['-', '_']
+        .into_iter()
+        .any(|between| text.split(between).all(is_word))
 }
 
 /// The file of the component `id`, on which `dependent` depends.
@@ -436,6 +464,16 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_those_of_spin() {
+        for label in ["default", "a-b", "a_b1", "AB-c"] {
+            assert!(is_label(label), "{label:?}");
+        }
+        for label in ["", "b@d", "a-b_c", "aB", "a--b", "1a", "a b", "é"] {
+            assert!(!is_label(label), "{label:?}");
+        }
+    }
+
+    #[test]
     fn variables_come_from_arguments_then_environment_then_default() -> Result<()> {
         let manifest = parse(MANIFEST)?;
         let environment = |name: &str| (name == "SPIN_VARIABLE_TOKEN").then(|| "e".to_owned());
@@ -517,6 +555,11 @@ mod tests {
                 "source = \"dist",
                 "environment = { A = \"s3cret\" }\nsource = \"dist",
                 "component \"cache\": unknown field `environment`",
+            ),
+            (
+                "source = \"dist",
+                "key_value_stores = [\"b@d\"]\nsource = \"dist",
+                "component \"cache\": key_value_stores label \"b@d\": expected kebab-case or snake_case",
             ),
             (
                 "read_token = \"{{ token }}\"",

@@ -17,13 +17,11 @@ use crate::{
     bindings::spin::redis::redis::{
         Error, Host, HostConnection, HostConnectionWithStore, RedisParameter, RedisResult,
     },
+    limits::check_buffered,
 };
 
 /// More connections in one instance are refused with `too-many-connections`.
 const MAX_CONNECTIONS: usize = 1024;
-
-/// Answers that take more memory than this are refused.
-const MAX_BUFFERED_BYTES: usize = 128 << 20;
 
 /// The Redis side of one instance.
 pub(crate) struct Redis {
@@ -63,12 +61,7 @@ fn other(error: impl Display) -> Error {
 }
 
 fn check_size(bytes: usize) -> Result<(), Error> {
-    if bytes > MAX_BUFFERED_BYTES {
-        return Err(Error::Other(format!(
-            "query result exceeds limit of {MAX_BUFFERED_BYTES} bytes"
-        )));
-    }
-    Ok(())
+    check_buffered(bytes).map_err(Error::Other)
 }
 
 impl Host for Redis {}
@@ -361,8 +354,6 @@ mod tests {
 
     #[test]
     fn the_limit_is_on_memory_not_on_bytes_sent() {
-        assert!(check_size(MAX_BUFFERED_BYTES).is_ok());
-        assert!(check_size(MAX_BUFFERED_BYTES + 1).is_err());
         assert!(memory_size(&RedisResult::Nil) > 0);
     }
 }

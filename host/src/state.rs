@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     bindings::spin,
+    key_value::KeyValue,
     limits::Limits,
     log::{LogSink, LogStream},
     outbound_http::OutboundHttp,
@@ -26,6 +27,7 @@ pub struct HostState {
     outbound_http: OutboundHttp,
     table: ResourceTable,
     redis: Redis,
+    key_value: KeyValue,
     variables: Arc<Variables>,
     pub(crate) limits: Limits,
 }
@@ -33,6 +35,7 @@ pub struct HostState {
 impl HostState {
     pub(crate) fn new(
         redis: Redis,
+        key_value: KeyValue,
         outbound_http: OutboundHttp,
         variables: Arc<Variables>,
         log: &LogSink,
@@ -47,6 +50,7 @@ impl HostState {
             outbound_http,
             table: ResourceTable::new(),
             redis,
+            key_value,
             variables,
             limits,
         }
@@ -58,6 +62,9 @@ impl HostState {
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
         spin::redis::redis::add_to_linker::<_, HasSelf<Redis>>(linker, |state| &mut state.redis)?;
+        spin::key_value::key_value::add_to_linker::<_, HasSelf<KeyValue>>(linker, |state| {
+            &mut state.key_value
+        })?;
         spin::variables::variables::add_to_linker::<_, HasSelf<Arc<Variables>>>(linker, |state| {
             &mut state.variables
         })

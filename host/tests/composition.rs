@@ -44,6 +44,7 @@ const SOURCE: &str = "test:numbers/source@0.1.0";
 
 const IMPORTS_REDIS: &str = r#"
     (import "spin:redis/redis@3.0.0" (instance))
+    (import "spin:key-value/key-value@3.0.0" (instance))
     (import "spin:variables/variables@3.0.0" (instance))
     (import "wasi:cli/environment@0.2.6" (instance))
 "#;
@@ -169,6 +170,10 @@ fn what_is_not_inherited_is_named() -> Result<()> {
         ),
         (
             ", inherit_configuration = [\"allowed_outbound_hosts\"]",
+            "imports 'spin:key-value/key-value@3.0.0', which it may not use: add \"key_value_stores\"",
+        ),
+        (
+            ", inherit_configuration = [\"allowed_outbound_hosts\", \"key_value_stores\"]",
             "imports 'spin:variables/variables@3.0.0', which it may not use: add \"variables\"",
         ),
     ] {
@@ -178,7 +183,10 @@ fn what_is_not_inherited_is_named() -> Result<()> {
         assert!(error.contains("dependency 'test:numbers'"), "{error}");
         assert!(error.contains(expected), "{error}");
     }
-    for inherited in ["true", r#"["allowed_outbound_hosts", "variables"]"#] {
+    for inherited in [
+        "true",
+        r#"["allowed_outbound_hosts", "key_value_stores", "variables"]"#,
+    ] {
         directory.load(&format!(
             "\"test:numbers\" = {{ path = \"source.wasm\", inherit_configuration = {inherited} }}"
         ))?;

@@ -3,7 +3,7 @@
 use std::thread::panicking;
 
 use provider_connection_cache_host::wasmtime::{self, Store};
-use provider_connection_cache_host::{App, HostState, LogSink};
+use provider_connection_cache_host::{App, Grants, HostState, LogSink};
 
 use super::redis::{Redis, unique_prefix};
 use super::{Variables, lean_component, options, secrets, variables};
@@ -59,7 +59,10 @@ impl Cache {
         let prefix = variables.get("key_prefix").cloned().unwrap_or_default();
         let app = App::from_component(
             &lean_component(),
-            allowed_outbound_hosts,
+            &Grants {
+                allowed_outbound_hosts,
+                ..Grants::default()
+            },
             options(variables, &log),
         )
         .expect("the component loads");

@@ -20,7 +20,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use provider_connection_cache_host::{AppOptions, LogSink};
+use provider_connection_cache_host::{AppOptions, LogSink, StateDir};
 use serde::de::DeserializeOwned;
 
 /// The variables of the component under test.
@@ -49,8 +49,19 @@ pub fn options(variables: Variables, log: &LogSink) -> AppOptions {
         variables,
         use_env: false,
         max_instance_memory: Some(MAX_INSTANCE_MEMORY),
+        state_dir: StateDir::Unset,
+        runtime_config_file: None,
         log: log.clone(),
     }
+}
+
+/// Where an application keeps what it stores: by default nowhere that outlasts the service.
+#[derive(Clone, Copy, Default)]
+pub struct Storage<'a> {
+    /// As `--state-dir`.
+    pub state_dir: Option<&'a Path>,
+    /// As `--runtime-config-file`.
+    pub runtime_config_file: Option<&'a Path>,
 }
 
 /// A file or directory of this repository.
@@ -131,6 +142,12 @@ pub fn rust_consumer() -> PathBuf {
 pub fn application() -> PathBuf {
     let built = "target/wasm32-wasip2/release/application.wasm";
     made(&format!("examples/middleware/{built}"), "make middleware")
+}
+
+/// The component that does with a key-value store what its requests say.
+pub fn key_value_probe() -> PathBuf {
+    let built = "target/wasm32-wasip2/release/key_value_probe.wasm";
+    made(built, "make key-value-probe")
 }
 
 fn built(path: &str) -> PathBuf {

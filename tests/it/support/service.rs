@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::thread::panicking;
 use std::time::Duration;
 
-use provider_connection_cache_host::{App, InstanceReuse, LogSink, serve};
+use provider_connection_cache_host::{
+    App, AppOptions, Grants, InstanceReuse, LogSink, StateDir, serve,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -15,7 +17,7 @@ use super::client::{Answer, Call, Client};
 use super::connection::entry;
 use super::redis::{Redis, unique_prefix};
 use super::spin::{self, Spin};
-use super::{Variables, in_repository, options, secrets, spin_component, variables};
+use super::{Storage, Variables, in_repository, options, secrets, spin_component, variables};
 
 pub use super::secrets::{READ_TOKEN, WRITE_TOKEN};
 
@@ -86,24 +88,43 @@ impl Service {
 
     async fn start_reusing(variables: Variables, reuse: InstanceReuse) -> Self {
         let _there = spin_component();
-        Self::start_application(&in_repository("spin.toml"), variables, reuse).await
+        let storage = Storage::default();
+        Self::start_application(&in_repository("spin.toml"), variables, reuse, storage).await
     }
 
     /// The application of another manifest.
     pub async fn start_from(manifest: &Path, variables: Variables) -> Self {
-        Self::start_application(manifest, variables, InstanceReuse::default()).await
+        Self::start_storing(manifest, variables, Storage::default()).await
+    }
+
+    /// As [`Service::start_from`], with stores that are kept there.
+    pub async fn start_storing(
+        manifest: &Path,
+        variables: Variables,
+        storage: Storage<'_>,
+    ) -> Self {
+        let reuse = InstanceReuse::default();
+        Self::start_application(manifest, variables, reuse, storage).await
     }
 
     async fn start_application(
         manifest: &Path,
         variables: Variables,
         reuse: InstanceReuse,
+        storage: Storage<'_>,
     ) -> Self {
         let host = match spin::program() {
-            Some(program) => Host::Spin(Spin::up(&program, manifest, &variables, reuse)),
+            Some(program) => Host::Spin(Spin::up(&program, manifest, &variables, reuse, storage)),
             None => {
                 let log = LogSink::memory();
-                let app = App::load(manifest, options(variables.clone(), &log));
+                let options = options(variables.clone(), &log);
+                let state_dir = storage.state_dir.map(Path::to_path_buf);
+                let options = AppOptions {
+                    state_dir: state_dir.map_or(options.state_dir, StateDir::Provided),
+                    runtime_config_file: storage.runtime_config_file.map(Path::to_path_buf),
+                    ..options
+                };
+                let app = App::load(manifest, options);
                 let app = app.expect("the application loads");
                 Host::Embedded(Embedded::serve(app, log, reuse).await)
             }
@@ -117,7 +138,11 @@ impl Service {
             Some(program) => Host::Spin(Spin::up_allowing(&program, wasm, &allowed, &variables)),
             None => {
                 let log = LogSink::memory();
-                let app = App::from_component(wasm, allowed, options(variables.clone(), &log));
+                let grants = Grants {
+                    allowed_outbound_hosts: allowed,
+                    ..Grants::default()
+                };
+                let app = App::from_component(wasm, &grants, options(variables.clone(), &log));
                 let app = app.expect("the component loads");
                 Host::Embedded(Embedded::serve(app, log, InstanceReuse::default()).await)
             }

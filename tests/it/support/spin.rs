@@ -12,7 +12,7 @@ use provider_connection_cache_host::InstanceReuse;
 
 use super::process::Process;
 use super::redis::free_port;
-use super::{MAX_INSTANCE_MEMORY, Variables};
+use super::{MAX_INSTANCE_MEMORY, Storage, Variables};
 
 /// Returns the `spin` that the tests run on. Without one they run on the embedded host.
 pub fn program() -> Option<PathBuf> {
@@ -47,10 +47,11 @@ impl Spin {
         manifest: &Path,
         variables: &Variables,
         reuse: InstanceReuse,
+        storage: Storage,
     ) -> Self {
         // Another process may take a free port before Spin does: then it ends.
         (0..5)
-            .find_map(|_| Self::try_up(program, manifest, variables, reuse))
+            .find_map(|_| Self::try_up(program, manifest, variables, reuse, storage))
             .expect("spin up serves")
     }
 
@@ -64,7 +65,13 @@ impl Spin {
         let directory = new_directory();
         let manifest = directory.join("spin.toml");
         fs::write(&manifest, manifest_of(wasm, allowed, variables)).expect("a manifest");
-        let spin = Self::up(program, &manifest, variables, InstanceReuse::default());
+        let spin = Self::up(
+            program,
+            &manifest,
+            variables,
+            InstanceReuse::default(),
+            Storage::default(),
+        );
         fs::remove_dir_all(directory).expect("it was made");
         spin
     }
@@ -74,6 +81,7 @@ impl Spin {
         manifest: &Path,
         variables: &Variables,
         reuse: InstanceReuse,
+        storage: Storage,
     ) -> Option<Self> {
         let directory = new_directory();
         let text = |path: &Path| path.to_str().expect("its path is UTF-8").to_owned();
@@ -82,7 +90,10 @@ impl Spin {
         let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
         option("from", text(manifest));
         option("listen", format!("127.0.0.1:{port}"));
-        option("state-dir", text(&directory));
+        option("state-dir", text(storage.state_dir.unwrap_or(&directory)));
+        if let Some(file) = storage.runtime_config_file {
+            option("runtime-config-file", text(file));
+        }
         option("log-dir", text(&directory.join("logs")));
         option("max-instance-memory", MAX_INSTANCE_MEMORY.to_string());
         for (name, value) in reuse_options(reuse) {
@@ -155,6 +166,7 @@ fn is_news(line: &str) -> bool {
         && ![
             "Logging component stdio",
             "Storing default",
+            "Using runtime config",
             "Serving http",
             "Available Routes",
             "Composing",
