@@ -1,7 +1,7 @@
 # `make help` lists the targets; docs/configuration.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up scale-out test soak interface screenshots fuzz bench bench-smoke check rust-consumer python-consumer middleware plug templates package clean
+.PHONY: help tools build up scale-out test soak interface screenshots fuzz bench bench-smoke check rust-consumer python-consumer middleware key-value-probe plug templates package clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -14,9 +14,9 @@ $(foreach name,$(SETTINGS),$(if $(filter command,$(origin $(name))),\
 export $(SETTINGS)
 
 COMPONENT := provider-connection-cache
-# The library, and the components over it.
+# The library, the components over it, and one that tests the hosts.
 COMPONENTS := $(addprefix -p ,$(COMPONENT) $(COMPONENT)-component $(COMPONENT)-service \
-	$(COMPONENT)-middleware provider-connection-explorer)
+	$(COMPONENT)-middleware provider-connection-explorer key-value-probe)
 HOST := provider-connection-cache-host
 TARGET := wasm32-unknown-unknown
 
@@ -36,7 +36,7 @@ up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN
 scale-out: ## serve on two hosts, over a primary and a replica with TLS: deploy/README.md
 	@deploy/local/up.sh
 
-test: rust-consumer python-consumer middleware templates ## run every test, against a real Redis (SPIN=/path/to/spin: on Spin)
+test: rust-consumer python-consumer middleware key-value-probe templates ## run every test, against a real Redis (SPIN=/path/to/spin: on Spin)
 	@scripts/test.sh
 
 soak: SECONDS ?= 120
@@ -88,6 +88,9 @@ rust-consumer middleware:
 	$(call build_example,$@)
 
 python-consumer: build dist/python-consumer.wasm ## build examples/python-consumer
+
+key-value-probe: tools ## build tests/key-value, which tests the key-value stores of the hosts
+	unset CARGO_TARGET_DIR && cargo build --quiet --release --package $@ --target wasm32-wasip2
 
 # With the tools that the example lists, in 8 s, so only if something changed.
 dist/python-consumer.wasm: $(wildcard $(addprefix examples/python-consumer/,*.py wit/*.wit requirements.txt spin.toml)) \

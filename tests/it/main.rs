@@ -23,6 +23,7 @@ mod hostile;
 mod http;
 mod in_flight;
 mod interface;
+mod key_value;
 mod login;
 mod memory;
 mod middleware;
