@@ -4,13 +4,13 @@ mod conditional_write;
 mod id_pages;
 mod lookup;
 mod marker;
-mod near_cache;
 mod read_through;
 mod recent_writes;
 mod stats_flush;
 mod stored_value;
+mod summaries;
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join};
@@ -21,32 +21,35 @@ pub use self::id_pages::{Cursor, IdPage};
 pub use self::lookup::{Absence, Entry, Forward, Lookup, Outcome};
 
 use self::conditional_write::{ConditionalWrite, Written};
-use self::near_cache::{NearCache, ReadStart};
 use self::read_through::ReadThrough;
 use self::recent_writes::RecentWrites;
 use self::stored_value::StoredValue;
+pub(crate) use self::summaries::Level;
+use self::summaries::{Known, Summaries};
 use crate::config::{CacheConfig, ConfigError, Ttl};
 use crate::connection::{Id, InvalidField, ProviderConnection, Summary, entry};
+use crate::edge_store::NotSet;
 use crate::origin::{Origin, Upstream};
 use crate::redis::{AuxiliaryKeys, Change, Counted, Error, Keyspace, RawValue, ReadOptions, Redis};
 use crate::rt::clock::now;
 use crate::rt::deadline::Timer;
 use crate::rt::singleflight::Singleflight;
+use crate::rt::task::spawn_after_answer;
 use crate::stats::{Counter, Hour, HourStats, Hours, Operation, Stats};
 
 /// A summary as of now.
 pub struct FoundSummary {
     /// The summary.
     pub summary: Summary,
-    /// Whether it comes from the near cache, and not from Redis.
-    pub(crate) near: bool,
+    /// Where it was kept. None if it comes from Redis or from the origin.
+    pub(crate) level: Option<Level>,
 }
 
 impl FoundSummary {
     fn read(connection: ProviderConnection) -> Self {
         Self {
             summary: connection.summarize(now()),
-            near: false,
+            level: None,
         }
     }
 }
@@ -89,10 +92,12 @@ impl<T> Batch<T> {
 /// Functions for other crates return a boxed future. The code of any other future is compiled once more
 /// into each crate that awaits it, and the components would be a tenth larger.
 pub struct Cache {
+    /// For work that outlives a call.
+    this: Weak<Self>,
     redis: Result<Rc<Redis>, Error>,
     keyspace: Keyspace,
     default_ttl: Ttl,
-    near: Option<NearCache>,
+    summaries: Summaries,
     /// The reads in flight. The flag is true for those that read the lifetime too.
     reads: Singleflight<(Id, bool), Lookup<Rc<Entry>>>,
     /// There is none without a replica.
@@ -107,19 +112,23 @@ impl Cache {
         config: Result<CacheConfig, ConfigError>,
         upstream: &Upstream,
         timer: &Rc<Timer>,
-    ) -> Self {
-        match config {
-            Ok(config) => Self::configured(config, upstream, timer),
-            Err(error) => Self::misconfigured(error),
-        }
+    ) -> Rc<Self> {
+        Rc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            ..match config {
+                Ok(config) => Self::configured(config, upstream, timer),
+                Err(error) => Self::misconfigured(error),
+            }
+        })
     }
 
     fn misconfigured(error: ConfigError) -> Self {
         Self {
+            this: Weak::new(),
             redis: Err(Error::Misconfigured(error)),
             keyspace: Keyspace::new(""),
             default_ttl: Ttl::DEFAULT,
-            near: None,
+            summaries: Summaries::default(),
             reads: Singleflight::default(),
             recent_writes: None,
             read_through: None,
@@ -134,6 +143,7 @@ impl Cache {
         if config.stats {
             stats_flush::start(Rc::clone(&redis), keyspace.clone(), &stats);
         }
+        let summaries = Summaries::new(&config, &keyspace, timer);
         let read_through = config.origin.map(|origin| {
             ReadThrough::new(read_through::Parts {
                 redis: Rc::clone(&redis),
@@ -147,11 +157,12 @@ impl Cache {
             })
         });
         Self {
+            this: Weak::new(),
             stats,
             redis: Ok(redis),
             keyspace,
             default_ttl: config.default_ttl,
-            near: config.near_cache.as_ref().map(NearCache::new),
+            summaries,
             reads: Singleflight::default(),
             recent_writes: config.redis.replica.map(|_| RecentWrites::new()),
             read_through,
@@ -180,12 +191,18 @@ impl Cache {
         })
     }
 
-    /// Reads the summary of the connection. It may come from the near cache.
+    /// Reads the summary of the connection. It may have been kept in the instance or on its host.
     pub fn summary(&self, id: Id) -> LocalBoxFuture<'_, Lookup<FoundSummary>> {
         Box::pin(async move {
             let summary = self.read_summary(id);
             self.stats.measure(Operation::GetSummary, summary).await
         })
+    }
+
+    /// Reads the summary of the connection from Redis at this moment.
+    pub(crate) async fn summary_from_redis(&self, id: Id) -> Lookup<FoundSummary> {
+        let summary = self.read_summary_from_redis(id);
+        self.stats.measure(Operation::GetSummary, summary).await
     }
 
     /// Returns true if [`Self::summary`] would find one.
@@ -198,19 +215,49 @@ impl Cache {
     }
 
     async fn read_summary(&self, id: Id) -> Lookup<FoundSummary> {
-        if let Some(summary) = self.near_summary(id) {
-            return Lookup::Hit(summary);
+        let known = self.summaries.get(id).await;
+        if known.is_from_edge() {
+            self.stats.increment(Counter::EdgeHits);
         }
-        let found = self.read(id, self.near.is_some()).await;
+        match known {
+            Known::Summary {
+                summary,
+                level,
+                due,
+            } => {
+                if due {
+                    self.refresh_in_background(id);
+                }
+                Lookup::Hit(FoundSummary {
+                    summary,
+                    level: Some(level),
+                })
+            }
+            Known::NotFound => Lookup::NotFound,
+            Known::Nothing { written } => {
+                if written {
+                    self.read_from_primary(id);
+                }
+                self.read_summary_from_redis(id).await
+            }
+        }
+    }
+
+    async fn read_summary_from_redis(&self, id: Id) -> Lookup<FoundSummary> {
+        let found = self.read(id, self.summaries.are_kept()).await;
         found.map(|entry| FoundSummary::read(Rc::unwrap_or_clone(entry).connection))
     }
 
-    fn near_summary(&self, id: Id) -> Option<FoundSummary> {
-        let summary = self.near.as_ref()?.get(id)?;
-        Some(FoundSummary {
-            summary: summary.at(now()),
-            near: true,
-        })
+    /// Asks Redis again for a summary that the host keeps, once it has been answered. Nothing is
+    /// counted, because nobody looked it up.
+    fn refresh_in_background(&self, id: Id) {
+        if let Some(cache) = self.this.upgrade() {
+            spawn_after_answer(async move {
+                if cache.summaries.begin_refresh(id).await {
+                    cache.read(id, true).await;
+                }
+            });
+        }
     }
 
     /// Reads the connections in one round trip. They are in the order of the ids.
@@ -232,7 +279,13 @@ impl Cache {
     }
 
     async fn read_summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<FoundSummary>> {
-        let mut found: Vec<_> = ids.iter().map(|id| self.near_summary(*id)).collect();
+        let near = |id: &Id| {
+            self.summaries.near(*id).map(|summary| FoundSummary {
+                summary,
+                level: Some(Level::Near),
+            })
+        };
+        let mut found: Vec<_> = ids.iter().map(near).collect();
         let far = ids.iter().zip(&found);
         let far = far.filter_map(|(id, found)| found.is_none().then_some(*id));
         let far: Vec<_> = far.collect();
@@ -253,13 +306,14 @@ impl Cache {
         Box::pin(async move {
             let ids = [connection.fields().id];
             let ttl = ttl.unwrap_or(self.default_ttl);
-            let (_write, auxiliary) = (self.write(&ids), self.auxiliary_keys(&ids, ttl));
+            let auxiliary = self.auxiliary_keys(&ids, ttl);
             let key = self.keyspace.entry(ids[0]);
             let set = async {
                 let value = entry::encode(connection);
                 self.redis()?.set(&key, value, ttl, &auxiliary).await
             };
-            self.stats.measure(Operation::Set, set).await
+            let write = self.write(&ids, Box::pin(set));
+            self.stats.measure(Operation::Set, write).await
         })
     }
 
@@ -292,13 +346,14 @@ impl Cache {
             let values = connections.0.into_iter().map(|one| entry::encode(&one));
             let values = values.collect();
             let ttl = ttl.unwrap_or(self.default_ttl);
-            let (_write, auxiliary) = (self.write(&ids), self.auxiliary_keys(&ids, ttl));
+            let auxiliary = self.auxiliary_keys(&ids, ttl);
             let keys = self.keyspace.entries(&ids);
             let set = async {
                 let redis = self.redis()?;
                 redis.set_many(&keys, values, ttl, &auxiliary).await
             };
-            self.stats.measure(Operation::SetMany, set).await
+            let write = self.write(&ids, Box::pin(set));
+            self.stats.measure(Operation::SetMany, write).await
         })
     }
 
@@ -338,8 +393,6 @@ impl Cache {
         auxiliary: AuxiliaryKeys,
         condition: &Condition<'_>,
     ) -> Result<Written, Error> {
-        let ids = [id];
-        let _write = self.write(&ids);
         let write = ConditionalWrite {
             redis: self.redis()?,
             id,
@@ -348,7 +401,7 @@ impl Cache {
             change,
             condition,
         };
-        write.run().await
+        self.write(&[id], Box::pin(write.run())).await
     }
 
     /// Removes the connections. Returns how many of them existed.
@@ -360,10 +413,10 @@ impl Cache {
     }
 
     async fn remove(&self, ids: &[Id]) -> Result<u32, Error> {
-        let _write = self.write(ids);
         let auxiliary = self.auxiliary_keys(ids, Ttl::DEFAULT);
         let keys = self.keyspace.entries(ids);
-        self.remove_keys(&keys, &auxiliary).await
+        let removal = self.remove_keys(&keys, &auxiliary);
+        self.write(ids, Box::pin(removal)).await
     }
 
     async fn remove_keys(&self, keys: &[String], auxiliary: &AuxiliaryKeys) -> Result<u32, Error> {
@@ -480,13 +533,16 @@ impl Cache {
     }
 
     async fn read_alone(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
-        let start = self.near.as_ref().map(NearCache::begin);
+        let start = match lifetime {
+            true => self.summaries.begin(id).await,
+            false => self.summaries.begin_near(),
+        };
         let stored = self.look(id, lifetime).await;
         let found = match &self.read_through {
             Some(read_through) => read_through.read(id, stored).await,
             None => stored.lookup(),
         };
-        self.keep(start, &found);
+        self.summaries.keep(&start, id, &found);
         found
     }
 
@@ -512,8 +568,8 @@ impl Cache {
         ids: &[Id],
         part: impl Fn(ProviderConnection) -> T,
     ) -> Vec<Lookup<T>> {
-        let start = self.near.as_ref().map(NearCache::begin);
-        let options = self.options(ids, self.near.is_some());
+        let start = self.summaries.begin_near();
+        let options = self.options(ids, self.summaries.has_near());
         let found = match self.redis() {
             Ok(redis) => redis.get_many(&self.keyspace.entries(ids), options).await,
             Err(error) => Err(error),
@@ -523,7 +579,7 @@ impl Cache {
                 let decoded = ids.iter().zip(all).map(|(id, raw)| {
                     let stored = StoredValue::decode_for_lookup(*id, Ok(raw), &self.stats);
                     let found = stored.lookup();
-                    self.keep(start, &found);
+                    self.summaries.keep(&start, *id, &found);
                     found.map(|entry| part(Rc::unwrap_or_clone(entry).connection))
                 });
                 decoded.collect()
@@ -544,19 +600,10 @@ impl Cache {
         }
     }
 
-    /// Keeps a stored connection in the near cache, if there is one.
-    fn keep(&self, start: Option<ReadStart>, found: &Lookup<Rc<Entry>>) {
-        let entry = match found {
-            Lookup::Hit(entry) => entry,
-            Lookup::Forwarded(forward) => match &forward.outcome {
-                Outcome::Stored(entry) => entry,
-                _ => return,
-            },
-            Lookup::Absent(_) | Lookup::NotFound => return,
-        };
-        if let (Some(near), Some(start)) = (&self.near, start) {
-            let summary = entry.connection.clone().summarize(now());
-            near.keep(start, &summary, entry.remaining);
+    /// Reads a connection that was written from the primary from now on: a replica may lag behind.
+    fn read_from_primary(&self, id: Id) {
+        if let Some(writes) = &self.recent_writes {
+            writes.insert(id);
         }
     }
 
@@ -569,32 +616,37 @@ impl Cache {
         read_through.map_or_else(AuxiliaryKeys::default, |one| one.auxiliary_keys(ids, ttl))
     }
 
-    /// Returns a guard to hold while these connections are written.
-    fn write<'a>(&'a self, ids: &'a [Id]) -> Write<'a> {
-        Write { cache: self, ids }
+    /// Does a write of these connections. When it ends, with whatever result, no read from before it is
+    /// used any more: a caller who learns of the write reads what it wrote, or newer.
+    async fn write<T>(
+        &self,
+        ids: &[Id],
+        write: LocalBoxFuture<'_, Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let _forgets = Forgets { cache: self, ids };
+        let written = write.await;
+        let forgotten = self.summaries.forget(ids).await;
+        let written = written?;
+        forgotten.map_err(|NotSet| Error::StillInEdgeCache)?;
+        Ok(written)
     }
 }
 
-/// A write to Redis. When it ends, with whatever result, no read from before it is used any more: a
-/// caller who learns of the write reads what it wrote, or newer.
-struct Write<'a> {
+/// Makes the instance forget connections at the end of a write, even of one whose caller gave up.
+struct Forgets<'a> {
     cache: &'a Cache,
     ids: &'a [Id],
 }
 
-impl Drop for Write<'_> {
+impl Drop for Forgets<'_> {
     fn drop(&mut self) {
         self.cache.reads.forget(|(id, _)| self.ids.contains(&id));
         if let Some(read_through) = &self.cache.read_through {
             read_through.forget(self.ids);
         }
         for id in self.ids {
-            if let Some(near) = &self.cache.near {
-                near.forget(*id);
-            }
-            if let Some(writes) = &self.cache.recent_writes {
-                writes.insert(*id);
-            }
+            self.cache.summaries.forget_near(*id);
+            self.cache.read_from_primary(*id);
         }
     }
 }

@@ -8,7 +8,7 @@ mod redis_config;
 mod secret;
 mod variables;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 pub(crate) use self::address::Address;
@@ -31,6 +31,8 @@ pub(crate) struct CacheConfig {
     pub(crate) stats: bool,
     /// None turns the near cache off.
     pub(crate) near_cache: Option<NearCacheConfig>,
+    /// None turns the edge cache off.
+    pub(crate) edge_cache: Option<EdgeCacheConfig>,
     /// None leaves a miss to the caller.
     pub(crate) origin: Option<OriginConfig>,
 }
@@ -66,6 +68,44 @@ impl NearCacheConfig {
     }
 }
 
+/// The bounds of the edge cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EdgeCacheConfig {
+    /// How much older than what Redis holds an answer may be.
+    pub(crate) ttl: Duration,
+    /// The label of the key-value store.
+    pub(crate) store: String,
+    /// How many answers are kept.
+    pub(crate) entries: NonZeroU32,
+}
+
+impl EdgeCacheConfig {
+    fn read(variables: &Variables) -> Result<Option<Self>, ConfigError> {
+        let ttl_ms = variables.number(
+            Variable::EdgeCacheTtlMs,
+            0,
+            0..=3_600_000,
+            "a whole number of milliseconds from 0 (off) to 3600000",
+        )?;
+        let entries = variables.number(
+            Variable::EdgeCacheEntries,
+            100_000,
+            1..=1_000_000,
+            "a whole number from 1 to 1000000",
+        )?;
+        let store = match variables.get(Variable::EdgeCacheStore) {
+            "" => "default",
+            label => label,
+        };
+        let entries = NonZeroU32::new(entries).filter(|_| ttl_ms > 0);
+        Ok(entries.map(|entries| Self {
+            ttl: Duration::from_millis(ttl_ms.into()),
+            store: store.to_owned(),
+            entries,
+        }))
+    }
+}
+
 impl TryFrom<&Variables> for CacheConfig {
     type Error = ConfigError;
 
@@ -83,6 +123,7 @@ impl TryFrom<&Variables> for CacheConfig {
             default_ttl: Ttl::from_seconds(default_ttl).unwrap_or(Ttl::DEFAULT),
             stats: variables.switch(Variable::Stats, true)?,
             near_cache: NearCacheConfig::read(variables)?,
+            edge_cache: EdgeCacheConfig::read(variables)?,
             origin: OriginConfig::read(variables)?,
         })
     }
@@ -120,6 +161,7 @@ mod tests {
         assert_eq!(config.default_ttl.seconds(), 300);
         assert_eq!(config.key_prefix, "");
         assert_eq!(config.near_cache, None);
+        assert_eq!(config.edge_cache, None);
         assert!(config.stats);
         assert!(config.origin.is_none());
     }
@@ -171,6 +213,25 @@ mod tests {
     }
 
     #[test]
+    fn the_edge_cache_is_on_when_it_has_a_lifetime() {
+        let read = |values: &[(Variable, &str)]| {
+            let config = CacheConfig::try_from(&with(values)).expect("it is valid");
+            config.edge_cache
+        };
+        let ttl = (Variable::EdgeCacheTtlMs, "1500");
+        let config = read(&[ttl]).expect("it is on");
+        assert_eq!(config.ttl, Duration::from_millis(1_500));
+        assert_eq!(
+            (config.store.as_str(), config.entries.get()),
+            ("default", 100_000)
+        );
+        let (store, entries) = (Variable::EdgeCacheStore, Variable::EdgeCacheEntries);
+        let config = read(&[ttl, (store, "edge"), (entries, "7")]).expect("it is on");
+        assert_eq!((config.store.as_str(), config.entries.get()), ("edge", 7));
+        assert_eq!(read(&[(store, "edge"), (entries, "7")]), None);
+    }
+
+    #[test]
     fn a_wrong_address_names_its_variable() {
         for variable in [Variable::RedisAddress, Variable::RedisReplicaAddress] {
             let error = CacheConfig::try_from(&with(&[(variable, "redis://host:6379/1")]));
@@ -206,6 +267,9 @@ mod tests {
             (Variable::RedisTimeoutMs, "60001"),
             (Variable::RedisTimeoutMs, "250ms"),
             (Variable::NearCacheTtlMs, "3600001"),
+            (Variable::EdgeCacheTtlMs, "3600001"),
+            (Variable::EdgeCacheEntries, "0"),
+            (Variable::EdgeCacheEntries, "1000001"),
             (Variable::Stats, "no"),
             (Variable::NearCacheEntries, "0"),
             (Variable::NearCacheEntries, "100001"),

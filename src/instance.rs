@@ -13,7 +13,7 @@ use crate::rt::deadline::Timer;
 /// The cache, with the connections to Redis that all calls share.
 pub struct Instance {
     /// The cache.
-    pub cache: Cache,
+    pub cache: Rc<Cache>,
     /// The timer of everything in flight.
     pub(crate) timer: Rc<Timer>,
 }

@@ -11,6 +11,7 @@
 pub mod cache;
 pub mod config;
 pub mod connection;
+mod edge_store;
 pub mod http;
 pub mod instance;
 pub mod log;

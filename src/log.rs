@@ -56,6 +56,8 @@ pub enum Event {
     OriginBreakerOpened,
     /// The origin is asked as usual again.
     OriginBreakerClosed,
+    /// The key-value store of the host began to fail.
+    EdgeCacheFailed,
     /// A variable has an unusable value.
     BadConfiguration,
     /// A caller showed a token that does not grant the request.
@@ -81,6 +83,7 @@ impl Event {
             | Self::OriginFailed
             | Self::OriginRefused
             | Self::OriginBreakerOpened
+            | Self::EdgeCacheFailed
             | Self::BadConfiguration
             | Self::Panicked => "error",
         }

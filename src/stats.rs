@@ -56,6 +56,8 @@ pub enum Counter {
     Timeouts,
     /// Redis failed and is left alone for a while.
     BreakerOpenings,
+    /// The edge cache answered a lookup.
+    EdgeHits,
     /// A lookup shared the answer of another one.
     CoalescedLookups,
     /// A new connection to Redis replaced a lost one.

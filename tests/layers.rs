@@ -7,12 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of `src/lib.rs`, from the bottom to the top.
-const LAYERS: [&str; 10] = [
+const LAYERS: [&str; 11] = [
     "connection",
     "rt",
     "config",
     "log",
     "stats",
+    "edge_store",
     "origin",
     "redis",
     "cache",

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use super::near_cache::Hasher;
+use super::summaries::Hasher;
 use crate::connection::Id;
 
 /// After this many other writes, the replica has caught up.

@@ -160,7 +160,10 @@ fn credentials(object: &Object<'_>) -> Result<Credentials, InvalidField> {
     })
 }
 
-fn text<'a>(object: &'a Object<'_>, field: &'static str) -> Result<&'a str, InvalidField> {
+pub(super) fn text<'a>(
+    object: &'a Object<'_>,
+    field: &'static str,
+) -> Result<&'a str, InvalidField> {
     match object.get(field) {
         Node::Text(text) => Ok(text),
         _ => Err(InvalidField {
@@ -172,14 +175,20 @@ fn text<'a>(object: &'a Object<'_>, field: &'static str) -> Result<&'a str, Inva
 
 const TIMESTAMP_RULE: &str = "an ISO 8601 time with an offset, in the years 1 to 9999";
 
-fn timestamp(object: &Object<'_>, field: &'static str) -> Result<Option<Timestamp>, InvalidField> {
+pub(super) fn timestamp(
+    object: &Object<'_>,
+    field: &'static str,
+) -> Result<Option<Timestamp>, InvalidField> {
     match object.get(field) {
         Node::Null => Ok(None),
         _ => required_timestamp(object, field).map(Some),
     }
 }
 
-fn required_timestamp(object: &Object<'_>, field: &'static str) -> Result<Timestamp, InvalidField> {
+pub(super) fn required_timestamp(
+    object: &Object<'_>,
+    field: &'static str,
+) -> Result<Timestamp, InvalidField> {
     let read = match object.get(field) {
         Node::Text(text) => Timestamp::parse(text),
         _ => None,

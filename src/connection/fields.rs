@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::num::NonZeroU32;
 
 use serde::{Serialize, Serializer};
 use strum::{EnumString, IntoStaticStr};
@@ -40,6 +41,12 @@ impl Id {
             field,
             rule: "a UUID",
         })
+    }
+
+    /// Returns the slot of this connection among so many.
+    pub(crate) fn slot(self, slots: NonZeroU32) -> u32 {
+        let slot = self.0.as_u128() % u128::from(slots.get());
+        u32::try_from(slot).unwrap_or(0)
     }
 
     /// Reads the same from a stored entry, where `urn:uuid:` is in lower case: Python's `UUID()` knows

@@ -1,6 +1,7 @@
 //! Instants as entries hold them: to the microsecond, in the years 1 to 9999.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use speedate::{
@@ -26,6 +27,12 @@ impl Timestamp {
         (Self::MIN.0..=Self::MAX.0)
             .contains(&micros)
             .then_some(Self(micros))
+    }
+
+    /// Returns the instant so long after this one, or the last one that an entry can name.
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(micros).min(Self::MAX.0))
     }
 
     /// Returns microseconds since the epoch.

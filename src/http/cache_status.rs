@@ -24,7 +24,12 @@ pub(super) fn of<T>(found: &Lookup<T>) -> String {
 /// Describes the lookup of a summary.
 pub(super) fn of_summary(found: &Lookup<FoundSummary>) -> String {
     match found {
-        Lookup::Hit(found) if found.near => format!("{CACHE}; hit; detail=near"),
+        Lookup::Hit(FoundSummary {
+            level: Some(level), ..
+        }) => {
+            let level: &str = level.into();
+            format!("{CACHE}; hit; detail={level}")
+        }
         found => of(found),
     }
 }
@@ -37,7 +42,7 @@ pub(super) fn of_batch(found: &[Lookup<FoundSummary>]) -> String {
 
 fn rank(found: &Lookup<FoundSummary>) -> u8 {
     match found {
-        Lookup::Hit(found) if found.near => 0,
+        Lookup::Hit(found) if found.level.is_some() => 0,
         Lookup::Hit(_) => 1,
         Lookup::NotFound => 2,
         Lookup::Forwarded(_) | Lookup::Absent(Absence::Miss) => 3,

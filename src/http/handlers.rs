@@ -87,7 +87,11 @@ impl Handlers {
     /// the tag.
     async fn get(&self, id: Id, user_id: Option<Id>) -> Result<(Answer, String), Problem> {
         let cache = &self.instance.cache;
-        let found = cache.summary(id).await;
+        // Whether it is the caller's must be true now.
+        let found = match user_id {
+            None => cache.summary(id).await,
+            Some(_) => cache.summary_from_redis(id).await,
+        };
         let found = found.filter(cache.reads_through(), |found| {
             is_owner(user_id, found.summary.user_id)
         });

@@ -239,6 +239,7 @@ fn help(counter: Counter) -> &'static str {
             "Commands to Redis, and attempts to connect, without an answer in time."
         }
         Counter::BreakerOpenings => "How often a Redis that failed was left alone for a while.",
+        Counter::EdgeHits => "Lookups that the store of the host answered.",
         Counter::CoalescedLookups => "Lookups answered with what another found at the same time.",
         Counter::Reconnections => "Connections to Redis that took the place of a lost one.",
         Counter::OriginRequests => "Requests to the origin.",

@@ -35,6 +35,9 @@ pub enum Error {
     WrongType,
     /// The reply has another form than the command's.
     Unexpected,
+    /// Redis carried the write out, but the store of this host did not take note of it: try again, or
+    /// know that lookups here may be older for `edge_cache_ttl_ms`.
+    StillInEdgeCache,
 }
 
 impl fmt::Display for Error {
@@ -58,6 +61,9 @@ impl fmt::Display for Error {
             Self::ConnectionLost => "the connection to Redis was lost",
             Self::WrongType => "the key holds a value of another type",
             Self::Unexpected => "Redis answered what it should not",
+            Self::StillInEdgeCache => {
+                "it is written, but this host may answer the old connection for edge_cache_ttl_ms"
+            }
         })
     }
 }

@@ -65,6 +65,11 @@ impl Keyspace {
         }
     }
 
+    /// Returns a key of a slot in the store of the host.
+    pub(crate) fn edge(&self, kind: &str, slot: u32) -> String {
+        format!("{}provider:conn-edge:{kind}:{slot}", self.0)
+    }
+
     /// Returns the key of the counts of an hour.
     pub(crate) fn stats(&self, hour: Hour) -> String {
         format!("{}provider:conn-stats:{hour}", self.0)

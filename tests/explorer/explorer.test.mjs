@@ -399,7 +399,7 @@ describe("at the same time", { concurrency: 3 }, () => {
   /** Statistics of hours 0 to 23, of which 5 and 6 had no traffic, and 20 had errors. */
   function statistics() {
     const start = Date.UTC(2026, 10, 23, 12);
-    const none = { hits: 0, misses: 0, errors: 0, total: 0, hit_rate: 0, latency: null, corrupt_entries: 0, timeouts: 0, breaker_openings: 0, coalesced_lookups: 0, reconnections: 0, origin_requests: 0, origin_failures: 0, operations: {} };
+    const none = { hits: 0, misses: 0, errors: 0, total: 0, hit_rate: 0, latency: null, corrupt_entries: 0, timeouts: 0, breaker_openings: 0, edge_hits: 0, coalesced_lookups: 0, reconnections: 0, origin_requests: 0, origin_failures: 0, operations: {} };
     const some = { ...none, hits: 90, misses: 10, total: 100, hit_rate: 0.9, latency: { calls: 100, p50_us: 400, p95_us: 1200, p99_us: 3456 } };
     const hours = Array.from({ length: 24 }, (_, i) => ({
       hour: new Date(start + i * 3600e3).toISOString().replace(".000", ""),

@@ -16,6 +16,7 @@ mod deadline;
 mod dependencies;
 mod deploy;
 mod documents;
+mod edge_cache;
 mod entries;
 mod explorer;
 mod fail_open;

@@ -353,7 +353,7 @@ async fn an_application_that_is_stuck_is_asked_all_the_same() {
 /// without a token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_may_be_longer() {
-    let one = r#"{ component = "provider-connection-cache", inherit_configuration = ["allowed_outbound_hosts", "variables"] },"#;
+    let one = r#"{ component = "provider-connection-cache", inherit_configuration = ["allowed_outbound_hosts", "key_value_stores", "variables"] },"#;
     let text = fs::read_to_string(spin_toml()).unwrap();
     assert!(text.contains(one));
     let from = in_repository("examples/middleware");

@@ -75,9 +75,10 @@ async fn summaries_come_from_it_and_cache_status_says_so() {
     assert_eq!(second.header("cache-status"), NEAR_HIT);
     assert_eq!(commands(&redis), none());
 
-    // Another user's connection is a miss from here as well.
+    // Whose it is must be true now, so Redis is asked.
     let other = format!("{}?user_id={}", path(&id(1)), id(9));
     assert_eq!(service.read("GET", &other).await.status, 404);
+    assert_eq!(commands(&redis), ["get", "pttl"]);
 
     // Credentials are never in it.
     let full = format!("{}?view=full", path(&id(1)));

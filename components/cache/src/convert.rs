@@ -196,6 +196,7 @@ impl From<HourStats> for wit::HourStats {
             corrupt_entries: counts.counter(Counter::CorruptEntries),
             timeouts: counts.counter(Counter::Timeouts),
             breaker_openings: counts.counter(Counter::BreakerOpenings),
+            edge_hits: counts.counter(Counter::EdgeHits),
             coalesced_lookups: counts.counter(Counter::CoalescedLookups),
             reconnections: counts.counter(Counter::Reconnections),
             origin_requests: counts.counter(Counter::OriginRequests),

@@ -388,7 +388,7 @@ const LATENCY = ["p50", "p95", "p99"].map((name) => [name, (sum) => sum.latency?
 const [LOOKUPS, CALLS, HITS, MISSES, ERRORS, ...EVENTS] = [
   ["Lookups", "total"], ["Calls", "calls"], ["Hits", "hits"], ["Misses", "misses"], ["Errors", "errors"],
   ["Timeouts", "timeouts"], ["Corrupt entries", "corrupt_entries"], ["Breaker openings", "breaker_openings"],
-  ["Coalesced", "coalesced_lookups"], ["Reconnections", "reconnections"],
+  ["Edge hits", "edge_hits"], ["Coalesced", "coalesced_lookups"], ["Reconnections", "reconnections"],
   ["Origin requests", "origin_requests"], ["Origin failures", "origin_failures"],
 ].map(([name, field]) => [name, (sum) => sum[field], count]);
 

@@ -183,6 +183,7 @@ fn hour(hour: wit::HourStats) -> HourStats {
             ("corrupt-entries", hour.corrupt_entries),
             ("timeouts", hour.timeouts),
             ("breaker-openings", hour.breaker_openings),
+            ("edge-hits", hour.edge_hits),
             ("coalesced-lookups", hour.coalesced_lookups),
             ("reconnections", hour.reconnections),
             ("origin-requests", hour.origin_requests),

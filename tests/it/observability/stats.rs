@@ -38,6 +38,7 @@ async fn counts(cache: &mut Cache) -> HourStats {
         }
     }
     before.corrupt_entries += last.corrupt_entries;
+    before.edge_hits += last.edge_hits;
     before.coalesced_lookups += last.coalesced_lookups;
     before
 }
@@ -160,6 +161,7 @@ async fn what_happens_in_operations_is_counted_once() {
         "timeouts",
         "breaker_openings",
         "reconnections",
+        "edge_hits",
         "coalesced_lookups",
     ] {
         assert_eq!(stats["total"][event], 0, "{event}");

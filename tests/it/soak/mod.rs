@@ -27,24 +27,30 @@ const SERVICES: usize = 3;
 const KEYS: usize = 32;
 const READERS: usize = 12;
 
-/// A run, for so long or until something is found. With a near cache, answers may be so much
-/// older than what Redis holds.
-async fn run(
-    duration: Duration,
-    seed: u64,
-    disturbance: Disturbance,
-    near_cache: Duration,
-) -> Arc<World> {
+/// What keeps summaries nearer than Redis, and for how long: so much older may answers be.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    variable: &'static str,
+    time: Duration,
+}
+
+const NOTHING_KEPT: Kept = Kept {
+    variable: "near_cache_ttl_ms",
+    time: Duration::ZERO,
+};
+
+/// A run, for so long or until something is found.
+async fn run(duration: Duration, seed: u64, disturbance: Disturbance, kept: Kept) -> Arc<World> {
     let mut primary = Primary::start().await;
     let ttl = DEFAULT_TTL.to_string();
-    let near_cache_ms = near_cache.as_millis().to_string();
+    let kept_ms = kept.time.as_millis().to_string();
     let address = primary.address.address();
     let variables = [
         ("redis_address", address.as_str()),
         ("key_prefix", "soak"),
         ("redis_timeout_ms", "250"),
         ("cache_provider_ttl", ttl.as_str()),
-        ("near_cache_ttl_ms", near_cache_ms.as_str()),
+        (kept.variable, kept_ms.as_str()),
     ];
     let mut services = Vec::new();
     for _ in 0..SERVICES {
@@ -53,7 +59,7 @@ async fn run(
     let addresses: Vec<_> = services.iter().map(Service::address).collect();
 
     let mut rng = Rng::with_seed(seed);
-    let world = Arc::new(World::new(KEYS, near_cache));
+    let world = Arc::new(World::new(KEYS, kept.time));
     let mut tasks = JoinSet::new();
     for slot in 0..KEYS {
         let caller = Caller::connect(&addresses, rng.fork()).await;
@@ -109,12 +115,12 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Runs for SOAK_SECONDS, or for `seconds`.
-async fn soak(seconds: u64, near_cache: Duration) {
+async fn soak(seconds: u64, kept: Kept) {
     let seconds = number("SOAK_SECONDS").unwrap_or(seconds);
     let seed = number("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("{seconds} seconds, near cache {near_cache:?}, SOAK_SEED={seed}");
+    println!("{seconds} seconds, {kept:?}, SOAK_SEED={seed}");
     let duration = Duration::from_secs(seconds);
-    let world = run(duration, seed, disturbance::faults, near_cache).await;
+    let world = run(duration, seed, disturbance::faults, kept).await;
     let violations = world.violations();
     println!("{}{:>10} violations", world.counts, violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
@@ -131,17 +137,30 @@ async fn soak(seconds: u64, near_cache: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_wrong_whatever_happens_to_redis() {
-    soak(8, Duration::ZERO).await;
+    soak(8, NOTHING_KEPT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_near_cache_no_answer_is_older_than_it_may_be() {
-    soak(4, Duration::from_millis(50)).await;
+    let kept = Kept {
+        time: Duration::from_millis(50),
+        ..NOTHING_KEPT
+    };
+    soak(4, kept).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_edge_cache_no_answer_is_older_than_it_may_be() {
+    let kept = Kept {
+        variable: "edge_cache_ttl_ms",
+        time: Duration::from_millis(200),
+    };
+    soak(4, kept).await;
 }
 
 /// What a run finds when someone meddles with Redis.
 async fn found(sabotage: Disturbance) -> String {
-    let world = run(Duration::from_secs(60), 1, sabotage, Duration::ZERO).await;
+    let world = run(Duration::from_secs(60), 1, sabotage, NOTHING_KEPT).await;
     world.violations().into_iter().next().expect("a violation")
 }
 

@@ -112,7 +112,7 @@ fn existing() -> String {
         allowed_outbound_hosts = ["{{{{ redis_address }}}}"]
         [component.explorer.dependencies."provider:connection-cache/cache"]
         path = {cache:?}
-        inherit_configuration = ["allowed_outbound_hosts", "variables"]
+        inherit_configuration = ["allowed_outbound_hosts", "key_value_stores", "variables"]
         [component.explorer.variables]
         redis_address = "{{{{ redis_address }}}}"
         key_prefix = "{{{{ key_prefix }}}}"

@@ -12,7 +12,7 @@ use crate::connection::{Id, Summary};
 use crate::rt::deadline::nanoseconds;
 
 /// The keys are UUIDs, and few. A fixed hash is enough, and needs nothing from the host.
-pub(super) type Hasher = BuildHasherDefault<DefaultHasher>;
+pub(in crate::cache) type Hasher = BuildHasherDefault<DefaultHasher>;
 
 /// Keeps each summary for a short while. If there are too many, drops the least recently used.
 pub(super) struct NearCache {
