@@ -61,7 +61,7 @@ fuzz: ## fuzz each target of fuzz/ for SECONDS=60
 	scripts/fuzz.sh $(SECONDS)
 
 bench: rust-consumer python-consumer middleware ## compare with other servers, in 23 minutes: docs/benchmarks.md (SPIN=…)
-	scripts/bench.sh
+	scripts/bench.sh $(if $(ONLY),--only=$(ONLY))
 
 bench-smoke: rust-consumer python-consumer middleware ## show that `make bench` works, in 2 minutes
 	scripts/bench.sh --smoke

@@ -1,6 +1,8 @@
-//! The goals: ratios of numbers of the same run, so that they hold on any machine.
+//! The goals: ratios of numbers of the same run, so that they hold on any machine, and what is promised
+//! wherever Redis is.
 
 use crate::counting::{COUNTED, UNCOUNTED};
+use crate::distance::{Cell, Distance, EDGE, FAR, NO_CACHE};
 use crate::entries::Kind::Hit;
 use crate::growth::Growth;
 use crate::peer::{
@@ -47,6 +49,7 @@ pub fn goals(
     counting: &Results,
     read_through: &Results,
     stampede: &Stampede,
+    distance: &Distance,
 ) -> Vec<Goal> {
     let hits = |row, callers| results.get(row, Hit, callers);
     let throughput =
@@ -58,6 +61,8 @@ pub fn goals(
     };
     let of_no_origin = |callers| read_through.ratio(READ_THROUGH, NO_ORIGIN, Hit, callers);
     let of_uncounted = |callers| counting.ratio(COUNTED, UNCOUNTED, Hit, callers);
+    let far = |figure: fn(&Cell) -> f64| distance.cell(FAR, EDGE).map(figure);
+    let of_redis_hit = |callers| distance.hits.ratio(EDGE, NO_CACHE, Hit, callers);
     let batch = growth.batches.iter().find(|(count, _)| *count == 100);
     vec![
         goal(
@@ -139,6 +144,31 @@ pub fn goals(
             "requests to the origin in a stampede",
             Bound::AtMost(1.0),
             Some(stampede.cache.requests as f64),
+        ),
+        goal(
+            "lookups within 5 ms, Redis 20 ms away, edge cache",
+            Bound::AtLeast(0.98),
+            far(Cell::within_promised),
+        ),
+        goal(
+            "their p50 in ms",
+            Bound::AtMost(1.0),
+            far(|cell| cell.percentile(50)),
+        ),
+        goal(
+            "their p99 in ms",
+            Bound::AtMost(5.0),
+            far(|cell| cell.percentile(99)),
+        ),
+        goal(
+            "edge-cache hits/s of those of Redis beside it, 1 caller",
+            Bound::AtLeast(0.95),
+            of_redis_hit(1),
+        ),
+        goal(
+            "the same, 16 callers",
+            Bound::AtLeast(0.95),
+            of_redis_hit(16),
         ),
     ]
 }

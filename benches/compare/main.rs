@@ -2,9 +2,12 @@
 //! docs/benchmarks.md. It fails if an answer is wrong, a server dies, or the origin is asked in vain,
 //! never because of a time.
 
+mod caller;
 mod costs;
 mod counting;
+mod distance;
 mod entries;
+mod far;
 mod goals;
 mod growth;
 mod machine;
@@ -41,13 +44,17 @@ use crate::entries::Kind;
 use crate::peer::{Peer, ROWS};
 use crate::report::{CALLERS, Report};
 use crate::results::Results;
-use crate::setup::Setup;
+use crate::setup::{Section, Setup};
 use crate::support::in_repository;
 use crate::support::redis::Redis;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let setup = Setup::read()?;
+    if let Some(Section::Distance) = setup.only {
+        println!("{}", report::distance(&setup, &distance::measure(&setup)?));
+        return Ok(());
+    }
     let redis = Redis::start(&[]);
     Kind::Hit.store(&redis)?;
     // First, while the memory of this process is as it was.
@@ -57,6 +64,7 @@ async fn main() -> Result<()> {
     let wrong = peers.iter().filter(|peer| peer.wrong > 0.0);
     notes.extend(wrong.map(|peer| format!("Wrong answers of {}: {}.", peer.row.name, peer.wrong)));
     let waits = waits::measure(&setup)?;
+    let distance = distance::measure(&setup)?;
     let growth = growth::measure(&setup, &redis, &peers)?;
     let counting = counting::measure(&setup).await?;
     let read_through = read_through::measure(&setup).await?;
@@ -67,6 +75,7 @@ async fn main() -> Result<()> {
         results,
         notes,
         waits,
+        distance,
         costs,
         growth,
         counting,

@@ -70,7 +70,7 @@ pub fn cache_without(setup: &Setup, redis: &Redis) -> Result<Server> {
 pub fn cache(setup: &Setup, redis: &Redis, name: &str, variables: &[String]) -> Result<Server> {
     let port = free_port();
     let component = "provider-connection-cache-spin";
-    let mut command = program::component(setup, redis, port, component, &[])?;
+    let mut command = program::component(setup, &redis.address(), port, component, &[])?;
     command.args(["--variable", "redis_timeout_ms=30000"]);
     for variable in variables {
         command.args(["--variable", variable]);

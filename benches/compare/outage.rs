@@ -45,7 +45,7 @@ pub async fn measure(setup: &Setup) -> Result<Vec<Outage>> {
         Kind::Hit.store(&redis)?;
         let port = free_port();
         let component = "provider-connection-cache-spin";
-        let mut command = program::component(setup, &redis, port, component, options)?;
+        let mut command = program::component(setup, &redis.address(), port, component, options)?;
         command.args(["--variable", "redis_timeout_ms=250"]);
         let _server = Server::start(name, command, port, &setup.directory)?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));

@@ -30,7 +30,7 @@ impl Program {
     pub fn command(self, setup: &Setup, redis: &Redis, port: u16) -> Result<Option<Command>> {
         match self {
             Self::Component(name, options) => {
-                let mut command = component(setup, redis, port, name, options)?;
+                let mut command = component(setup, &redis.address(), port, name, options)?;
                 // On a busy machine a time-out would be taken for a wrong answer.
                 command.args(["--variable", "redis_timeout_ms=30000"]);
                 Ok(Some(command))
@@ -64,10 +64,10 @@ pub const REUSE_RAISED: &[&str] = &[
     "--idle-instance-timeout=60s",
 ];
 
-/// The application of `spin.toml`, with this component in it.
+/// The application of `spin.toml`, with this component in it, over Redis at this address.
 pub fn component(
     setup: &Setup,
-    redis: &Redis,
+    redis_address: &str,
     port: u16,
     name: &str,
     options: &[&[&str]],
@@ -84,7 +84,7 @@ pub fn component(
     fs::write(&file, manifest)?;
     let mut command = setup.host.serve(&file, port, &setup.directory);
     command
-        .args(["--variable", &format!("redis_address={}", redis.address())])
+        .args(["--variable", &format!("redis_address={redis_address}")])
         .args(["--variable", &format!("read_token={READ_TOKEN}")])
         .args(options.concat());
     Ok(command)

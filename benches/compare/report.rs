@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::costs::Costs;
 use crate::counting;
+use crate::distance::{self, Distance};
 use crate::entries::Kind;
 use crate::goals::{Bound, Goal, goals};
 use crate::growth::Growth;
@@ -47,6 +48,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// How many answers wait.
     pub waits: Vec<Waits>,
+    /// What callers wait for a Redis that is far away.
+    pub distance: Distance,
     /// What an instance costs.
     pub costs: Vec<Costs>,
     /// Sizes and batches.
@@ -90,6 +93,7 @@ impl Report {
         let (waits, outages) = (self.waits_table(), self.outages_table());
         let counting = self.counting_table();
         let (reading, stampedes) = (self.reading_table(), self.stampede_table());
+        let distance = distance(setup, &self.distance);
         let hits = side_by_side::of_hits(setup);
         let (hit_rounds, hit_seconds) = (hits.rounds, hits.time.as_secs_f64());
         let callers = number(stampede::CALLERS as f64);
@@ -112,6 +116,7 @@ impl Report {
 The share of answers that took more than 30 ms, by the number of callers.
 
 {waits}
+{distance}
 ### An instance
 
 {costs}
@@ -235,6 +240,7 @@ A stampede of {callers} callers, while the origin takes {slow} ms; {stampede_rou
             &self.counting,
             &self.read_through,
             &self.stampede,
+            &self.distance,
         )
     }
 
@@ -336,6 +342,61 @@ A stampede of {callers} callers, while the origin takes {slow} ms; {stampede_rou
         }
         table
     }
+}
+
+/// The section about a Redis that is far away.
+pub fn distance(setup: &Setup, found: &Distance) -> String {
+    let (rate, seconds) = (distance::RATE, setup.time.as_secs_f64());
+    let hits = side_by_side::of_hits(&distance::of_hits(setup));
+    let (hit_rounds, hit_seconds) = (hits.rounds, hits.time.as_secs_f64());
+    let (waits, hits) = (distance_table(found), edge_hits_table(found));
+    format!(
+        "### Redis at a distance
+
+{rate} lookups/s for {seconds} s.
+
+{waits}
+Hits of the edge cache, Redis on this machine: {hit_rounds} rounds of {hit_seconds} s.
+
+{hits}"
+    )
+}
+
+fn distance_table(found: &Distance) -> Table {
+    let columns = [
+        "cache",
+        "Redis away ms",
+        "within 5 ms",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+    ];
+    let mut table = Table::new(1, columns);
+    for cell in &found.cells {
+        table.row([
+            cell.cache.to_owned(),
+            cell.round_trip.as_millis().to_string(),
+            percent(cell.within_promised()),
+            number(cell.percentile(50)),
+            number(cell.percentile(90)),
+            number(cell.percentile(99)),
+        ]);
+    }
+    table
+}
+
+fn edge_hits_table(found: &Distance) -> Table {
+    let mut table = Table::new(2, LOOKUP_COLUMNS);
+    for callers in side_by_side::CALLERS {
+        for row in distance::ROWS {
+            let Some(figures) = found.hits.get(row, Kind::Hit, callers) else {
+                continue;
+            };
+            let of_floor = (found.hits).ratio(row, distance::NO_CACHE, Kind::Hit, callers);
+            table.row(lookup_row("hit", row, callers, figures, of_floor));
+        }
+    }
+    table
 }
 
 fn lookup_row(

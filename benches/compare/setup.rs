@@ -32,6 +32,15 @@ pub struct Setup {
     pub rounds: usize,
     /// Whether this run only shows that everything works.
     pub smoke: bool,
+    /// What alone is measured and printed, if not everything.
+    pub only: Option<Section>,
+}
+
+/// A section of the document that can be had without the others.
+#[derive(Clone, Copy)]
+pub enum Section {
+    /// `distance`.
+    Distance,
 }
 
 /// What serves the components, and where it is.
@@ -82,10 +91,11 @@ impl Host {
 impl Setup {
     /// From the arguments and the environment. `BENCH_SECONDS` is the time of a cell.
     pub fn read() -> Result<Self> {
-        let mut smoke = false;
+        let (mut smoke, mut only) = (false, None);
         for argument in env::args().skip(1) {
             match argument.as_str() {
                 "--smoke" => smoke = true,
+                "--only=distance" => only = Some(Section::Distance),
                 // Cargo's own.
                 "--bench" => {}
                 other => bail!("unknown argument {other}"),
@@ -124,6 +134,7 @@ impl Setup {
             time: Duration::try_from_secs_f64(seconds)?,
             rounds: if smoke { 1 } else { 3 },
             smoke,
+            only,
         })
     }
 
