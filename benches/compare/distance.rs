@@ -94,6 +94,8 @@ pub struct Cell {
     pub round_trip: Duration,
     /// What is in between.
     pub cache: &'static str,
+    /// The share of lookups for which Redis was asked.
+    pub asked_redis: f64,
     /// Of each lookup, sorted.
     times: Vec<Duration>,
 }
@@ -140,14 +142,16 @@ pub fn measure(setup: &Setup) -> Result<Distance> {
             let name = cache.name;
             eprintln!("Redis is {} ms away: {name}", round_trip.as_millis());
             let found = cache.start(setup, &address, &[]).and_then(|mut server| {
-                let times = times(setup, local(&server));
+                let found = lookups(setup, &redis, local(&server));
                 server.ensure_alive()?;
-                times
+                found
             });
+            let (asked_redis, times) = found.with_context(|| name)?;
             cells.push(Cell {
                 round_trip,
                 cache: name,
-                times: found.with_context(|| name)?,
+                asked_redis,
+                times,
             });
         }
     }
@@ -218,18 +222,23 @@ impl Store {
     }
 }
 
-/// How long lookups take once every connection was looked up, and some time has passed.
-fn times(setup: &Setup, address: SocketAddr) -> Result<Vec<Duration>> {
+/// The share of lookups for which Redis is asked, and how long they take, sorted, once every connection
+/// was looked up, and some time has passed.
+fn lookups(setup: &Setup, redis: &Redis, address: SocketAddr) -> Result<(f64, Vec<Duration>)> {
     warm_up(address)?;
     // So many callers at once had more instances than these lookups have.
     sleep(IDLE);
+    redis.forget_commands();
     let count = |time: Duration| (f64::from(RATE) * time.as_secs_f64()).ceil() as usize;
     let (before, measured) = (count(setup.time / 4), count(setup.time));
     let numbers = zipf(before + measured);
     let interval = Duration::from_secs(1) / RATE;
-    let mut times = load(address, &numbers, interval)?.split_off(before);
+    let mut times = load(address, &numbers, interval)?;
+    let commands: u64 = redis.commands_seen().iter().map(|(_, calls)| calls).sum();
+    let asked_redis = commands as f64 / times.len() as f64;
+    let mut times = times.split_off(before);
     times.sort();
-    Ok(times)
+    Ok((asked_redis, times))
 }
 
 /// Looks up every connection once.

@@ -366,6 +366,7 @@ fn distance_table(found: &Distance) -> Table {
     let columns = [
         "cache",
         "Redis away ms",
+        "asked Redis",
         "within 5 ms",
         "p50 ms",
         "p90 ms",
@@ -376,6 +377,7 @@ fn distance_table(found: &Distance) -> Table {
         table.row([
             cell.cache.to_owned(),
             cell.round_trip.as_millis().to_string(),
+            percent(cell.asked_redis),
             percent(cell.within_promised()),
             number(cell.percentile(50)),
             number(cell.percentile(90)),
