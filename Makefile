@@ -60,7 +60,7 @@ fuzz: SECONDS ?= 60
 fuzz: ## fuzz each target of fuzz/ for SECONDS=60
 	scripts/fuzz.sh $(SECONDS)
 
-bench: rust-consumer python-consumer middleware ## compare with other servers, in 23 minutes: docs/benchmarks.md (SPIN=…)
+bench: rust-consumer python-consumer middleware ## compare with other servers, in 25 minutes: docs/benchmarks.md (SPIN=… ONLY=distance)
 	scripts/bench.sh $(if $(ONLY),--only=$(ONLY))
 
 bench-smoke: rust-consumer python-consumer middleware ## show that `make bench` works, in 2 minutes

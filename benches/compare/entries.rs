@@ -69,12 +69,17 @@ impl Kind {
 
     /// Stores the entries of this kind, for longer than any benchmark takes.
     pub fn store(self, redis: &Redis) -> Result<()> {
+        self.store_all(redis, self.ids())
+    }
+
+    /// The same of any ids.
+    pub fn store_all(self, redis: &Redis, ids: impl Iterator<Item = String>) -> Result<()> {
         let set = |pipe: &mut Pipeline, id: String| {
             let value = self.entry(&id).to_string();
             pipe.set_ex(key(&id), value, 24 * 60 * 60).ignore();
         };
         let mut pipe = pipe();
-        self.ids().for_each(|id| set(&mut pipe, id));
+        ids.for_each(|id| set(&mut pipe, id));
         pipe.query(&mut redis.connection())
             .context("Redis does not take the entries")
     }

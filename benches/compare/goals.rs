@@ -2,7 +2,7 @@
 //! wherever Redis is.
 
 use crate::counting::{COUNTED, UNCOUNTED};
-use crate::distance::{Cell, Distance, EDGE, FAR, NO_CACHE};
+use crate::distance::{Distance, EDGE, FAR, Lookups, NO_CACHE};
 use crate::entries::Kind::Hit;
 use crate::growth::Growth;
 use crate::peer::{
@@ -61,7 +61,7 @@ pub fn goals(
     };
     let of_no_origin = |callers| read_through.ratio(READ_THROUGH, NO_ORIGIN, Hit, callers);
     let of_uncounted = |callers| counting.ratio(COUNTED, UNCOUNTED, Hit, callers);
-    let far = |figure: fn(&Cell) -> f64| distance.cell(FAR, EDGE).map(figure);
+    let far = |figure: fn(&Lookups) -> f64| distance.lookups(FAR, EDGE).map(figure);
     let of_redis_hit = |callers| distance.hits.ratio(EDGE, NO_CACHE, Hit, callers);
     let batch = growth.batches.iter().find(|(count, _)| *count == 100);
     vec![
@@ -148,17 +148,17 @@ pub fn goals(
         goal(
             "lookups within 5 ms, Redis 20 ms away, edge cache",
             Bound::AtLeast(0.98),
-            far(Cell::within_promised),
+            far(Lookups::within_promised),
         ),
         goal(
             "their p50 in ms",
             Bound::AtMost(1.0),
-            far(|cell| cell.percentile(50)),
+            far(|lookups| lookups.percentile(50)),
         ),
         goal(
             "their p99 in ms",
             Bound::AtMost(5.0),
-            far(|cell| cell.percentile(99)),
+            far(|lookups| lookups.percentile(99)),
         ),
         goal(
             "edge-cache hits/s of those of Redis beside it, 1 caller",
