@@ -120,7 +120,8 @@ impl Summaries {
             };
         }
         match &self.edge {
-            Some(edge) => edge.get(id, now()).await,
+            // In a box, for lookups without an edge cache would carry it along.
+            Some(edge) => Box::pin(edge.get(id, now())).await,
             None => Known::Nothing { written: false },
         }
     }
@@ -137,7 +138,7 @@ impl Summaries {
     pub(super) async fn begin(&self, id: Id) -> ReadStart {
         ReadStart {
             edge: match &self.edge {
-                Some(edge) => Some(edge.begin(id, now()).await),
+                Some(edge) => Some(Box::pin(edge.begin(id, now())).await),
                 None => None,
             },
             ..self.begin_near()

@@ -52,15 +52,39 @@ impl Primary {
         command: &Command,
         deadline: &Deadline,
     ) -> Result<Reply, Error> {
-        let mut result = self.call_once(command, deadline).await;
-        if let Err(Error::Refused(refusal)) = &result
-            && refusal.suggests_failover()
-            && self.renew(command.waits_for_writes(), deadline.begun())
-        {
-            result = self.call_once(command, deadline).await;
+        // The path of a lookup has no more than this. The rest is in boxes, to keep its future small.
+        let result = match command.waits_for_writes() {
+            false => self.shared.call(command, deadline).await,
+            true => self.call_once(command, deadline).await,
+        };
+        match &result {
+            Err(Error::Refused(refusal)) if refusal.suggests_failover() => {
+                self.call_again(command, deadline, result).await
+            }
+            _ => {
+                self.refusals.note(command.purpose(), &result);
+                result
+            }
         }
-        self.refusals.note(command.purpose(), &result);
-        result
+    }
+
+    /// Sends a command again if there is another server to send it to.
+    fn call_again<'a>(
+        &'a self,
+        command: &'a Command,
+        deadline: &'a Deadline,
+        refused: Result<Reply, Error>,
+    ) -> LocalBoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let of_writes = command.waits_for_writes();
+            let result = match self.renew(of_writes, deadline.begun()) {
+                true if of_writes => self.call_once(command, deadline).await,
+                true => self.shared.call(command, deadline).await,
+                false => refused,
+            };
+            self.refusals.note(command.purpose(), &result);
+            result
+        })
     }
 
     /// Sends a write that must not be sent twice.
@@ -76,12 +100,16 @@ impl Primary {
         delivery
     }
 
-    async fn call_once(&self, command: &Command, deadline: &Deadline) -> Result<Reply, Error> {
-        if !command.waits_for_writes() {
-            return self.shared.call(command, deadline).await;
-        }
-        let call = self.link_of_writes().call(command, deadline);
-        self.watch(Box::pin(call), deadline).await
+    /// Sends a command that waits for writes.
+    fn call_once<'a>(
+        &'a self,
+        command: &'a Command,
+        deadline: &'a Deadline,
+    ) -> LocalBoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let call = self.link_of_writes().call(command, deadline);
+            self.watch(Box::pin(call), deadline).await
+        })
     }
 
     fn link_of_writes(&self) -> &Rc<Link> {
