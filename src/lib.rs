@@ -11,7 +11,7 @@
 pub mod cache;
 pub mod config;
 pub mod connection;
-mod edge_store;
+pub mod edge_store;
 pub mod http;
 pub mod instance;
 pub mod log;
