@@ -311,11 +311,12 @@ if [ -n "${EXAMPLE:-}" ]; then
     exit
 fi
 answer=$(get /health/ready)
+detail=$(sed -n 's/.*"detail":"\([^"]*\)".*/\1/p' <<<"$answer")
 if [[ $answer != *' 200 '* ]]; then
     # Reads fail open, so this is worth a word, but no reason to stop.
-    echo "make up: not ready: $(sed -n 's/.*"detail":"\([^"]*\)".*/\1/p' <<<"$answer")" >&2
+    echo "make up: not ready: $detail" >&2
 elif [[ $answer == *'"writes":"failing"'* ]]; then
-    echo "make up: writes fail: $(sed -n 's/.*"detail":"\([^"]*\)".*/\1/p' <<<"$answer")" >&2
+    echo "make up: writes fail: $detail" >&2
 fi
 print_usage
 wait "$server"

@@ -216,7 +216,7 @@ impl Head {
 
 /// Returns true if a value of `Content-Encoding` names a coding (RFC 9110, section 8.4). `identity` is
 /// none.
-fn encodes(value: &[u8]) -> bool {
+pub(crate) fn encodes(value: &[u8]) -> bool {
     value.split(|byte| *byte == b',').any(|coding| {
         let coding = coding.trim_ascii();
         !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")

@@ -208,7 +208,7 @@ impl Redis {
     ) -> Result<(), Error> {
         let command = Command::write("SET").arg(key).arg(value).arg("EX");
         let command = command.integer(ttl.seconds().into());
-        self.write(with_auxiliary(command, auxiliary)).await?;
+        self.send(with_auxiliary(command, auxiliary)).await?;
         Ok(())
     }
 
@@ -240,7 +240,7 @@ impl Redis {
             return Ok(0);
         }
         let command = Command::write("DEL").args(keys.iter().map(String::as_str));
-        count(&self.write(command).await?)
+        count(&self.send(command).await?)
     }
 
     /// SCAN: returns some of the keys that match the pattern, and the next cursor, or none at the end.
@@ -264,7 +264,7 @@ impl Redis {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        self.read_now(Command::read("PING")).await?;
+        self.send(Command::read("PING")).await?;
         Ok(())
     }
 
@@ -284,7 +284,7 @@ impl Redis {
         if !other.is_empty() {
             set = set.and(Command::script(Purpose::Write, NOTHING, other));
         }
-        self.write(set).await?;
+        self.send(set).await?;
         Ok(())
     }
 
@@ -293,12 +293,8 @@ impl Redis {
         self.timer.deadline(self.timeout)
     }
 
-    async fn write(&self, command: Command) -> Result<Reply, Error> {
-        self.primary.call(&command, &self.deadline()).await
-    }
-
-    /// Sends a command that reads what the replica may not know yet.
-    async fn read_now(&self, command: Command) -> Result<Reply, Error> {
+    /// Sends a command to the primary: a write, or a read of what the replica may not know yet.
+    async fn send(&self, command: Command) -> Result<Reply, Error> {
         self.primary.call(&command, &self.deadline()).await
     }
 

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::connection::json::{self, Node, Object};
+use crate::connection::json::{self, Node};
 use crate::connection::{Id, ProviderConnection, entry};
 use crate::origin::Error;
 
@@ -86,15 +86,17 @@ impl Marker {
         let Ok(Node::Object(object)) = json::decode(bytes) else {
             return None;
         };
-        let owner = text(&object, "owner").and_then(|owner| u64::from_str_radix(owner, 16).ok());
-        let told = match (text(&object, "told"), text(&object, "status")) {
+        let owner = object
+            .text("owner")
+            .and_then(|owner| u64::from_str_radix(owner, 16).ok());
+        let told = match (object.text("told"), object.text("status")) {
             (Some("not-found"), _) => Some(Verdict::NotFound),
             (Some("not-stored"), _) => Some(Verdict::NotStored),
             (Some(name), _) => Some(Verdict::Failed(name.parse().ok()?)),
             (None, Some(status)) => Some(Verdict::Failed(Error::Status(status.parse().ok()?))),
             (None, None) => None,
         };
-        match (text(&object, "origin")?, owner.map(Owner), told) {
+        match (object.text("origin")?, owner.map(Owner), told) {
             ("asked", Some(owner), before) => Some(Self::Lease(owner, before)),
             ("not-found", None, None) => Some(Self::NotFound),
             ("told", Some(owner), Some(verdict)) => Some(Self::Told(owner, verdict)),
@@ -111,13 +113,6 @@ pub(super) fn stale_entry(id: Id, bytes: &[u8]) -> Option<ProviderConnection> {
     };
     match marker.get("stale") {
         Node::Object(object) => entry::read_stored(id, object).ok(),
-        _ => None,
-    }
-}
-
-fn text<'a>(object: &'a Object<'_>, name: &'static str) -> Option<&'a str> {
-    match object.get(name) {
-        Node::Text(text) => Some(text),
         _ => None,
     }
 }

@@ -155,6 +155,9 @@ impl Summaries {
 
     /// Keeps the result of a read. The store takes it after the lookup has been answered.
     pub(super) fn keep(&self, start: &ReadStart, id: Id, found: &Lookup<Rc<Entry>>) {
+        if start.near.is_none() && start.edge.is_none() {
+            return;
+        }
         let entry = match found {
             Lookup::Hit(entry) => Some(entry),
             Lookup::NotFound => None,

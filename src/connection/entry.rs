@@ -122,10 +122,7 @@ fn connection(
     credentials: Option<Credentials>,
     parse_id: fn(&'static str, &str) -> Result<Id, InvalidField>,
 ) -> Result<ProviderConnection, DecodeError> {
-    let id = |field| match object.get(field) {
-        Node::Text(text) => parse_id(field, text),
-        _ => parse_id(field, ""),
-    };
+    let id = |field| parse_id(field, object.text(field).unwrap_or_default());
     let fields = Fields {
         id: id("id")?,
         user_id: id("user_id")?,
@@ -164,13 +161,10 @@ pub(super) fn text<'a>(
     object: &'a Object<'_>,
     field: &'static str,
 ) -> Result<&'a str, InvalidField> {
-    match object.get(field) {
-        Node::Text(text) => Ok(text),
-        _ => Err(InvalidField {
-            field,
-            rule: "text",
-        }),
-    }
+    object.text(field).ok_or(InvalidField {
+        field,
+        rule: "text",
+    })
 }
 
 const TIMESTAMP_RULE: &str = "an ISO 8601 time with an offset, in the years 1 to 9999";
@@ -189,10 +183,7 @@ pub(super) fn required_timestamp(
     object: &Object<'_>,
     field: &'static str,
 ) -> Result<Timestamp, InvalidField> {
-    let read = match object.get(field) {
-        Node::Text(text) => Timestamp::parse(text),
-        _ => None,
-    };
+    let read = object.text(field).and_then(Timestamp::parse);
     read.ok_or(InvalidField {
         field,
         rule: TIMESTAMP_RULE,

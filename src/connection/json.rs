@@ -41,6 +41,14 @@ impl<'a> Object<'a> {
         found.map_or(&Node::Null, |(_, node)| node)
     }
 
+    /// Returns the value of a field that holds text.
+    pub(crate) fn text(&self, field: &str) -> Option<&str> {
+        match self.get(field) {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Returns true if a name repeats in this object or in one inside it.
     pub(crate) fn repeats_a_name(&self) -> bool {
         let mut names = BTreeSet::new();

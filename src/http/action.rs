@@ -14,6 +14,7 @@ use super::route::{self, Access, Endpoint, Found};
 use super::tokens::{Grant, Tokens};
 use crate::config::{ConfigError, MAX_TTL_SECONDS, Ttl};
 use crate::connection::{Id, InvalidField};
+use crate::origin::encodes;
 use crate::stats::Hours;
 
 const JSON: &[u8] = b"application/json";
@@ -178,8 +179,7 @@ pub fn parse_hours(text: &str) -> Result<Hours, InvalidField> {
 /// Fails unless the headers announce a body that is JSON, not encoded, and not too large.
 fn announces_json(head: &impl Head) -> Result<(), Problem> {
     let codings = head.header("content-encoding").unwrap_or_default();
-    let mut codings = codings.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    if !codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")) {
+    if encodes(&codings) {
         return Err(Problem::encoded());
     }
     let content_type = head.header("content-type").unwrap_or_default();

@@ -134,7 +134,7 @@ impl Redis {
     ) -> Result<bool, Error> {
         let set = Command::write("SET").arg(key).arg(value);
         let set = set.arg("NX").arg("PX").integer(millis(lifetime));
-        match self.write(set).await?.as_slice() {
+        match self.send(set).await?.as_slice() {
             [RedisResult::Nil] => Ok(false),
             _ => Ok(true),
         }
@@ -143,17 +143,13 @@ impl Redis {
     /// SET with PX: sets the key to an empty value.
     pub(crate) async fn set_for(&self, key: &str, lifetime: Duration) -> Result<(), Error> {
         let set = Command::write("SET").arg(key).arg("");
-        self.write(set.arg("PX").integer(millis(lifetime))).await?;
+        self.send(set.arg("PX").integer(millis(lifetime))).await?;
         Ok(())
     }
 
     /// PTTL: reads the rest of a lifetime. Returns none if the key does not expire or exist.
     pub(crate) async fn remaining(&self, key: &str) -> Result<Option<Duration>, Error> {
-        match self
-            .read_now(Command::read("PTTL").arg(key))
-            .await?
-            .as_slice()
-        {
+        match self.send(Command::read("PTTL").arg(key)).await?.as_slice() {
             [RedisResult::Int64(millis)] => {
                 Ok(u64::try_from(*millis).ok().map(Duration::from_millis))
             }
@@ -182,7 +178,7 @@ impl Redis {
             StaleCopy::Removed => -1,
             StaleCopy::Kept => -2,
         });
-        is_done(&self.write(command).await?)
+        is_done(&self.send(command).await?)
     }
 
     /// Stores a lease in the key if it does not exist. If something is `expected` in it, stores the lease
@@ -206,7 +202,7 @@ impl Redis {
             .integer(millis(lifetime))
             .integer(most);
         let command = permit_settings(command, lifetime).integer(expected.is_some().into());
-        let reply = self.write(command).await?;
+        let reply = self.send(command).await?;
         match reply.is_empty() {
             true => Ok(None),
             false => permission(reply).map(Some),
@@ -229,7 +225,7 @@ impl Redis {
         let command = Command::script(Purpose::Write, PUBLISH_FAILURE, [&keys.entry, &keys.stale]);
         let command = command.arg(expected).arg(marker);
         let command = command.integer(ttl.seconds().into());
-        is_done(&self.write(command.integer(may_answer.into())).await?)
+        is_done(&self.send(command.integer(may_answer.into())).await?)
     }
 
     /// Copies an entry, if it still is `expected` and has no copy. The copy may answer for this long
@@ -242,7 +238,7 @@ impl Redis {
     ) -> Result<(), Error> {
         let command = Command::script(Purpose::Write, KEEP_STALE, [&keys.entry, &keys.stale]);
         let command = command.arg(expected).integer(longer.seconds().into());
-        self.write(command).await?;
+        self.send(command).await?;
         Ok(())
     }
 
@@ -310,7 +306,7 @@ impl Redis {
         let command = Command::script(Purpose::Write, DELETE, keys)
             .integer(length)
             .arg(marker);
-        count(&self.write(command).await?)
+        count(&self.send(command).await?)
     }
 }
 

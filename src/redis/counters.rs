@@ -68,7 +68,7 @@ impl Redis {
     /// Reads the hash of each key.
     pub(crate) async fn counted(&self, keys: &[String]) -> Result<Vec<Counted>, Error> {
         let mut reply = self
-            .read_now(Command::script(Purpose::Read, HASHES, keys))
+            .send(Command::script(Purpose::Read, HASHES, keys))
             .await?
             .into_iter();
         let mut hash = || {

@@ -106,7 +106,7 @@ impl Redis {
         // It writes for a probe alone.
         let command = script(Purpose::Read, PERMIT, keys);
         let command = permit_settings(command, longest);
-        permission(self.read_now(command).await?)
+        permission(self.send(command).await?)
     }
 
     /// Notes that the origin is down. Returns true if this opened the breaker.
@@ -124,7 +124,7 @@ impl Redis {
             .integer(retry_after)
             .integer(failed.probe.into())
             .integer(MEMORY);
-        Ok(count(&self.write(command).await?)? > 0)
+        Ok(count(&self.send(command).await?)? > 0)
     }
 
     /// Notes that the origin answers. Returns true if this closed the breaker.
@@ -136,7 +136,7 @@ impl Redis {
         let command = script(Purpose::Write, SUCCEED, keys)
             .integer(THRESHOLD)
             .integer(probe.into());
-        Ok(count(&self.write(command).await?)? > 0)
+        Ok(count(&self.send(command).await?)? > 0)
     }
 }
 

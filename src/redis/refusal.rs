@@ -186,7 +186,8 @@ impl Refusal {
     }
 }
 
-/// Does what `str::contains` does, which adds 10 KB to a component.
+/// Returns true if the text has these words, in capitals or not. `str::contains` would add 10 KB to a
+/// component.
 pub(super) fn mentions(text: &str, words: &str) -> bool {
     let mut windows = text.as_bytes().windows(words.len());
     windows.any(|window| window.eq_ignore_ascii_case(words.as_bytes()))

@@ -36,14 +36,6 @@ async fn lookup(service: &Service, number: usize) -> Answer {
     service.read("GET", &path(&id(number))).await
 }
 
-/// The commands since this was asked last.
-fn commands(redis: &Redis) -> Vec<String> {
-    let seen = redis.commands_seen().into_iter().map(|(name, _)| name);
-    let seen = seen.filter(|name| name != "set").collect();
-    redis.forget_commands();
-    seen
-}
-
 /// Looks up until the store of the host answers: it takes an answer after that has gone out.
 async fn until_kept(service: &Service, number: usize) -> Answer {
     let start = Instant::now();
@@ -76,7 +68,7 @@ async fn it_is_off_unless_it_is_given_a_lifetime() {
     for _ in 0..3 {
         redis.forget_commands();
         assert_eq!(lookup(&service, 1).await.header("cache-status"), HIT);
-        assert_eq!(commands(&redis), ["get"]);
+        assert_eq!(redis.commands_since(), ["get"]);
     }
 }
 
@@ -92,11 +84,11 @@ async fn every_instance_of_the_host_answers_from_it_and_asks_redis_for_all_else(
         (kept.status, &kept.body, kept.header("etag")),
         (200, &first.body, first.header("etag"))
     );
-    commands(&redis);
+    redis.commands_since();
     for _ in 0..5 {
         assert_eq!(lookup(&service, 1).await.header("cache-status"), EDGE_HIT);
     }
-    assert_eq!(commands(&redis), Vec::<String>::new());
+    assert_eq!(redis.commands_since(), Vec::<String>::new());
     // What must be true now is asked of Redis.
     put(&redis, &service, 1, "b");
     let mine = format!(
@@ -205,10 +197,10 @@ async fn what_was_read_through_is_kept_and_so_is_that_there_is_nothing() {
     // Nothing but the store of the host knows it now.
     let start = Instant::now();
     loop {
-        commands(&redis);
+        redis.commands_since();
         let answer = lookup(&service, 2).await;
         assert_eq!(answer.status, 404);
-        if commands(&redis).is_empty() {
+        if redis.commands_since().is_empty() {
             assert_eq!(
                 answer.header("cache-status"),
                 "provider-connection-cache; hit; detail=not-found"

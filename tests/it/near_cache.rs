@@ -15,14 +15,6 @@ const LONG: (&str, &str) = ("near_cache_ttl_ms", "3600000");
 const HIT: &str = "provider-connection-cache; hit";
 const NEAR_HIT: &str = "provider-connection-cache; hit; detail=near";
 
-/// The commands since this was asked last.
-fn commands(redis: &Redis) -> Vec<String> {
-    let seen = redis.commands_seen().into_iter().map(|(name, _)| name);
-    let seen = seen.filter(|name| name != "set").collect();
-    redis.forget_commands();
-    seen
-}
-
 fn none() -> Vec<String> {
     Vec::new()
 }
@@ -36,7 +28,7 @@ async fn it_is_off_unless_it_is_given_a_lifetime() {
         redis.forget_commands();
         let answer = service.read("GET", &path(&id(1))).await;
         assert_eq!(answer.header("cache-status"), HIT);
-        assert_eq!(commands(&redis), ["get"]);
+        assert_eq!(redis.commands_since(), ["get"]);
     }
 }
 
@@ -48,7 +40,7 @@ async fn summaries_come_from_it_and_cache_status_says_so() {
     redis.set(&service.key(&id(2)), entry(&id(2)).to_string());
     let first = service.read("GET", &path(&id(1))).await;
     assert_eq!(first.header("cache-status"), HIT);
-    assert_eq!(commands(&redis), ["get", "pttl"]);
+    assert_eq!(redis.commands_since(), ["get", "pttl"]);
     let again = service.read("GET", &path(&id(1))).await;
     assert_eq!(again.header("cache-status"), NEAR_HIT);
     assert_eq!(
@@ -56,14 +48,14 @@ async fn summaries_come_from_it_and_cache_status_says_so() {
         (200, &first.body, first.header("etag"))
     );
     let ids = format!(r#"{{"ids":["{}","{}","{}"]}}"#, id(1), id(2), id(3));
-    assert_eq!(commands(&redis), none());
+    assert_eq!(redis.commands_since(), none());
 
     // A batch asks for the rest only, and what it reads is kept as well.
     let batch = service.look_up(&ids).await;
     assert_eq!(batch.json()["connections"][id(1)], first.json());
     assert_eq!(batch.json()["connections"][id(2)]["id"], id(2));
     assert!(batch.json()["connections"][id(3)].is_null());
-    assert_eq!(commands(&redis), ["eval", "mget", "pttl"]);
+    assert_eq!(redis.commands_since(), ["eval", "mget", "pttl"]);
     assert_eq!(
         batch.header("cache-status"),
         "provider-connection-cache; fwd=miss"
@@ -73,12 +65,12 @@ async fn summaries_come_from_it_and_cache_status_says_so() {
     assert_eq!(near.header("cache-status"), NEAR_HIT);
     let second = service.read("GET", &path(&id(2))).await;
     assert_eq!(second.header("cache-status"), NEAR_HIT);
-    assert_eq!(commands(&redis), none());
+    assert_eq!(redis.commands_since(), none());
 
     // Whose it is must be true now, so Redis is asked.
     let other = format!("{}?user_id={}", path(&id(1)), id(9));
     assert_eq!(service.read("GET", &other).await.status, 404);
-    assert_eq!(commands(&redis), ["get", "pttl"]);
+    assert_eq!(redis.commands_since(), ["get", "pttl"]);
 
     // Credentials are never in it.
     let full = format!("{}?view=full", path(&id(1)));
@@ -86,7 +78,7 @@ async fn summaries_come_from_it_and_cache_status_says_so() {
         let full = service.write("GET", &full).await;
         assert!(full.text().contains(CIPHERTEXT));
         assert_eq!(full.header("cache-status"), HIT);
-        assert_eq!(commands(&redis), ["get"]);
+        assert_eq!(redis.commands_since(), ["get"]);
     }
 }
 
@@ -96,20 +88,20 @@ async fn the_functions_without_credentials_use_it_and_the_others_do_not() {
     let mut cache = Cache::with(&redis, &[LONG]).await;
     redis.set(&cache.key(&id(1)), entry(&id(1)).to_string());
     let summary = cache.get_summary(&id(1)).await.unwrap();
-    assert_eq!(commands(&redis), ["get", "pttl"]);
+    assert_eq!(redis.commands_since(), ["get", "pttl"]);
     assert_eq!(cache.get_summary(&id(1)).await.unwrap(), summary);
     assert!(cache.exists(&id(1)).await.unwrap());
-    assert_eq!(commands(&redis), none());
+    assert_eq!(redis.commands_since(), none());
     let expected = Some(connection(&id(1)));
     assert_eq!(cache.get(&id(1)).await.unwrap(), expected);
-    assert_eq!(commands(&redis), ["get"]);
+    assert_eq!(redis.commands_since(), ["get"]);
     assert!(matches!(
         cache.lookup(&id(1)).await.unwrap(),
         LookupResult::Hit(_)
     ));
-    assert_eq!(commands(&redis), ["get", "pttl"]);
+    assert_eq!(redis.commands_since(), ["get", "pttl"]);
     assert_eq!(cache.get_many(&[id(1)]).await.unwrap(), [expected]);
-    assert_eq!(commands(&redis), ["eval", "mget", "pttl"]);
+    assert_eq!(redis.commands_since(), ["eval", "mget", "pttl"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,13 +184,13 @@ async fn it_holds_no_more_than_it_may() {
         redis.set(&cache.key(&id(number)), entry(&id(number)).to_string());
         assert!(cache.exists(&id(number)).await.unwrap());
     }
-    commands(&redis);
+    redis.commands_since();
     for number in [2, 3] {
         assert!(cache.exists(&id(number)).await.unwrap());
-        assert_eq!(commands(&redis), none(), "{number} was read of late");
+        assert_eq!(redis.commands_since(), none(), "{number} was read of late");
     }
     assert!(cache.exists(&id(1)).await.unwrap());
-    assert_eq!(commands(&redis), ["get", "pttl"]);
+    assert_eq!(redis.commands_since(), ["get", "pttl"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

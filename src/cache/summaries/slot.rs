@@ -2,7 +2,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::connection::json::{self, Node, Object};
+use crate::connection::json::{self, Node};
 use crate::connection::{Id, Summary, Timestamp};
 
 /// The version of the format. A value of another version is not read.
@@ -49,10 +49,10 @@ impl Slot {
         let Ok(Node::Object(object)) = json::decode(bytes) else {
             return None;
         };
-        if text(&object, "version")? != VERSION || text(&object, "id")? != id.to_string() {
+        if object.text("version")? != VERSION || object.text("id")? != id.to_string() {
             return None;
         }
-        let time = |name| text(&object, name).and_then(Timestamp::parse);
+        let time = |name| object.text(name).and_then(Timestamp::parse);
         let (Some(from), Some(until)) = (time("from"), time("until")) else {
             return Some(Self::Written(id));
         };
@@ -65,13 +65,6 @@ impl Slot {
             from,
             until,
         })
-    }
-}
-
-fn text<'a>(object: &'a Object<'_>, name: &'static str) -> Option<&'a str> {
-    match object.get(name) {
-        Node::Text(text) => Some(text),
-        _ => None,
     }
 }
 

@@ -229,6 +229,14 @@ impl Redis {
         keys
     }
 
+    /// The names of the commands since this was asked last, but for SET, by which tests store entries.
+    pub fn commands_since(&self) -> Vec<String> {
+        let seen = self.commands_seen().into_iter().map(|(name, _)| name);
+        let seen = seen.filter(|name| name != "set").collect();
+        self.forget_commands();
+        seen
+    }
+
     /// Forgets the commands that were sent so far.
     pub fn forget_commands(&self) {
         self.command::<()>(&["CONFIG", "RESETSTAT"]);
