@@ -6,7 +6,7 @@ SHELL := bash
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
 SETTINGS := REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
-	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS NEAR_CACHE_TTL_MS NEAR_CACHE_ENTRIES \
+	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS \
 	EDGE_CACHE_TTL_MS EDGE_CACHE_STORE EDGE_CACHE_ENTRIES STATS \
 	ORIGIN ORIGIN_FAULT ORIGIN_URL ORIGIN_TOKEN ORIGIN_TIMEOUT_MS NEGATIVE_TTL REFRESH_AHEAD STALE_IF_ERROR \
 	TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER EXPLORER_TOKEN PORT EXAMPLE
@@ -41,11 +41,10 @@ test: rust-consumer python-consumer middleware key-value-probe templates ## run 
 	@scripts/test.sh
 
 soak: SECONDS ?= 120
-soak: build ## read and write for SECONDS=120 while Redis fails, alone, with a near and with an edge cache (SPIN=…)
+soak: build ## read and write for SECONDS=120 while Redis fails, alone and with an edge cache (SPIN=…)
 	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" SOAK_SECONDS=$(SECONDS) \
 		cargo test --profile host -p $(COMPONENT) --test it -- \
 		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis \
-		soak::with_a_near_cache_no_answer_is_older_than_it_may_be \
 		soak::with_an_edge_cache_no_answer_is_older_than_it_may_be
 
 interface: tools ## write docs/interface.md from the comments in wit/

@@ -1,6 +1,7 @@
 //! The operations of the cache, over Redis and the origin. Reads fail open, writes tell the truth.
 
 mod conditional_write;
+mod edge_cache;
 mod id_pages;
 mod lookup;
 mod marker;
@@ -8,7 +9,6 @@ mod read_through;
 mod recent_writes;
 mod stats_flush;
 mod stored_value;
-mod summaries;
 
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -21,11 +21,10 @@ pub use self::id_pages::{Cursor, IdPage};
 pub use self::lookup::{Absence, Entry, Forward, Lookup, Outcome};
 
 use self::conditional_write::{ConditionalWrite, Written};
+use self::edge_cache::{EdgeCache, Known};
 use self::read_through::ReadThrough;
 use self::recent_writes::RecentWrites;
 use self::stored_value::StoredValue;
-pub(crate) use self::summaries::Level;
-use self::summaries::{Known, Summaries};
 use crate::config::{CacheConfig, ConfigError, Ttl};
 use crate::connection::{Id, InvalidField, ProviderConnection, Summary, entry};
 use crate::edge_store::NotSet;
@@ -41,15 +40,15 @@ use crate::stats::{Counter, Hour, HourStats, Hours, Operation, Stats};
 pub struct FoundSummary {
     /// The summary.
     pub summary: Summary,
-    /// Where it was kept. None if it comes from Redis or from the origin.
-    pub(crate) level: Option<Level>,
+    /// Whether it was in the edge cache. Otherwise it comes from Redis or from the origin.
+    pub(crate) from_edge: bool,
 }
 
 impl FoundSummary {
     fn read(connection: ProviderConnection) -> Self {
         Self {
             summary: connection.summarize(now()),
-            level: None,
+            from_edge: false,
         }
     }
 }
@@ -97,7 +96,7 @@ pub struct Cache {
     redis: Result<Rc<Redis>, Error>,
     keyspace: Keyspace,
     default_ttl: Ttl,
-    summaries: Summaries,
+    edge_cache: Option<Rc<EdgeCache>>,
     /// The reads in flight. The flag is true for those that read the lifetime too.
     reads: Singleflight<(Id, bool), Lookup<Rc<Entry>>>,
     /// There is none without a replica.
@@ -128,7 +127,7 @@ impl Cache {
             redis: Err(Error::Misconfigured(error)),
             keyspace: Keyspace::new(""),
             default_ttl: Ttl::DEFAULT,
-            summaries: Summaries::default(),
+            edge_cache: None,
             reads: Singleflight::default(),
             recent_writes: None,
             read_through: None,
@@ -143,7 +142,7 @@ impl Cache {
         if config.stats {
             stats_flush::start(Rc::clone(&redis), keyspace.clone(), &stats);
         }
-        let summaries = Summaries::new(&config, &keyspace, timer);
+        let edge_cache = EdgeCache::new(&config, &keyspace, timer);
         let read_through = config.origin.map(|origin| {
             ReadThrough::new(read_through::Parts {
                 redis: Rc::clone(&redis),
@@ -162,7 +161,7 @@ impl Cache {
             redis: Ok(redis),
             keyspace,
             default_ttl: config.default_ttl,
-            summaries,
+            edge_cache,
             reads: Singleflight::default(),
             recent_writes: config.redis.replica.map(|_| RecentWrites::new()),
             read_through,
@@ -215,25 +214,25 @@ impl Cache {
     }
 
     async fn read_summary(&self, id: Id) -> Lookup<FoundSummary> {
-        let known = self.summaries.get(id).await;
-        if known.is_from_edge() {
-            self.stats.increment(Counter::EdgeHits);
-        }
-        match known {
-            Known::Summary {
-                summary,
-                level,
-                due,
-            } => {
+        let Some(edge) = &self.edge_cache else {
+            return self.read_summary_from_redis(id).await;
+        };
+        // In a box, for lookups without an edge cache would carry it along.
+        match Box::pin(edge.get(id, now())).await {
+            Known::Summary { summary, due } => {
+                self.stats.increment(Counter::EdgeHits);
                 if due {
                     self.refresh_in_background(id);
                 }
                 Lookup::Hit(FoundSummary {
                     summary,
-                    level: Some(level),
+                    from_edge: true,
                 })
             }
-            Known::NotFound => Lookup::NotFound,
+            Known::NotFound => {
+                self.stats.increment(Counter::EdgeHits);
+                Lookup::NotFound
+            }
             Known::Nothing { written } => {
                 if written {
                     self.read_from_primary(id);
@@ -244,20 +243,23 @@ impl Cache {
     }
 
     async fn read_summary_from_redis(&self, id: Id) -> Lookup<FoundSummary> {
-        let found = self.read(id, self.summaries.are_kept()).await;
+        let found = self.read(id, self.edge_cache.is_some()).await;
         found.map(|entry| FoundSummary::read(Rc::unwrap_or_clone(entry).connection))
     }
 
     /// Asks Redis again for a summary that the host keeps, once it has been answered. Nothing is
     /// counted, because nobody looked it up.
     fn refresh_in_background(&self, id: Id) {
-        if let Some(cache) = self.this.upgrade() {
-            spawn_after_answer(async move {
-                if cache.summaries.begin_refresh(id).await {
-                    cache.read(id, true).await;
-                }
-            });
-        }
+        let Some(cache) = self.this.upgrade() else {
+            return;
+        };
+        spawn_after_answer(async move {
+            if let Some(edge) = &cache.edge_cache
+                && edge.begin_refresh(id, now()).await
+            {
+                cache.read(id, true).await;
+            }
+        });
     }
 
     /// Reads the connections in one round trip. They are in the order of the ids.
@@ -271,30 +273,11 @@ impl Cache {
         })
     }
 
-    /// Reads the summaries of the connections. They are in the order of the ids. One round trip reads
-    /// those that are not in the near cache.
+    /// Reads the summaries of the connections from Redis in one round trip. They are in the order of the
+    /// ids.
     pub(crate) async fn summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<FoundSummary>> {
-        let summaries = self.read_summaries(ids);
-        self.stats.measure(Operation::GetMany, summaries).await
-    }
-
-    async fn read_summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<FoundSummary>> {
-        let near = |id: &Id| {
-            self.summaries.near(*id).map(|summary| FoundSummary {
-                summary,
-                level: Some(Level::Near),
-            })
-        };
-        let mut found: Vec<_> = ids.iter().map(near).collect();
-        let far = ids.iter().zip(&found);
-        let far = far.filter_map(|(id, found)| found.is_none().then_some(*id));
-        let far: Vec<_> = far.collect();
-        let mut read = self.read_many(&far, FoundSummary::read).await.into_iter();
-        let mut from_redis = || read.next().unwrap_or(Lookup::Absent(Absence::Miss));
-        found
-            .drain(..)
-            .map(|near| near.map_or_else(&mut from_redis, Lookup::Hit))
-            .collect()
+        let read = self.read_many(&ids.0, FoundSummary::read);
+        self.stats.measure(Operation::GetMany, read).await
     }
 
     /// Stores the connection. Without a lifetime, the configured one applies.
@@ -467,7 +450,7 @@ impl Cache {
         })
     }
 
-    /// Reads the entry and its lifetime from Redis at this moment, without the near cache or the
+    /// Reads the entry and its lifetime from Redis at this moment, without the edge cache or the
     /// origin. Nothing is counted: looking at the cache must not change it.
     pub fn inspect(&self, id: Id) -> LocalBoxFuture<'_, Lookup<Entry>> {
         Box::pin(async move {
@@ -533,16 +516,20 @@ impl Cache {
     }
 
     async fn read_alone(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
-        let start = match lifetime {
-            true => self.summaries.begin(id).await,
-            false => self.summaries.begin_near(),
+        // Only a read of the lifetime can be kept.
+        let edge = self.edge_cache.as_ref().filter(|_| lifetime);
+        let edge = match edge {
+            Some(edge) => Some((edge, Box::pin(edge.begin(id, now())).await)),
+            None => None,
         };
         let stored = self.look(id, lifetime).await;
         let found = match &self.read_through {
             Some(read_through) => read_through.read(id, stored).await,
             None => stored.lookup(),
         };
-        self.summaries.keep(&start, id, &found);
+        if let Some((edge, start)) = edge {
+            edge.keep_after_answer(start, id, &found);
+        }
         found
     }
 
@@ -550,8 +537,9 @@ impl Cache {
         let refreshes = self.read_through.as_ref().filter(|one| one.refreshes());
         let fresh = refreshes.map(|_| self.keyspace.fresh(id));
         let options = ReadOptions {
+            lifetime,
             fresh: fresh.as_deref(),
-            ..self.options(&[id], lifetime)
+            replica: self.may_ask_replica(&[id]),
         };
         let found = self.raw(id, options).await;
         StoredValue::decode_for_lookup(id, found, &self.stats)
@@ -568,10 +556,9 @@ impl Cache {
         ids: &[Id],
         part: impl Fn(ProviderConnection) -> T,
     ) -> Vec<Lookup<T>> {
-        let start = self.summaries.begin_near();
-        let options = self.options(ids, self.summaries.has_near());
+        let replica = self.may_ask_replica(ids);
         let found = match self.redis() {
-            Ok(redis) => redis.get_many(&self.keyspace.entries(ids), options).await,
+            Ok(redis) => redis.get_many(&self.keyspace.entries(ids), replica).await,
             Err(error) => Err(error),
         };
         match found {
@@ -579,7 +566,6 @@ impl Cache {
                 let decoded = ids.iter().zip(all).map(|(id, raw)| {
                     let stored = StoredValue::decode_for_lookup(*id, Ok(raw), &self.stats);
                     let found = stored.lookup();
-                    self.summaries.keep(&start, *id, &found);
                     found.map(|entry| part(Rc::unwrap_or_clone(entry).connection))
                 });
                 decoded.collect()
@@ -591,13 +577,9 @@ impl Cache {
         }
     }
 
-    fn options(&self, ids: &[Id], lifetime: bool) -> ReadOptions<'static> {
+    fn may_ask_replica(&self, ids: &[Id]) -> bool {
         let writes = self.recent_writes.as_ref();
-        ReadOptions {
-            lifetime,
-            fresh: None,
-            replica: !writes.is_some_and(|writes| ids.iter().any(|id| writes.contains(*id))),
-        }
+        !writes.is_some_and(|writes| ids.iter().any(|id| writes.contains(*id)))
     }
 
     /// Reads a connection that was written from the primary from now on: a replica may lag behind.
@@ -625,7 +607,10 @@ impl Cache {
     ) -> Result<T, Error> {
         let _forgets = Forgets { cache: self, ids };
         let written = write.await;
-        let forgotten = self.summaries.forget(ids).await;
+        let forgotten = match &self.edge_cache {
+            Some(edge) => edge.forget_all(ids).await,
+            None => Ok(()),
+        };
         let written = written?;
         forgotten.map_err(|NotSet| Error::StillInEdgeCache)?;
         Ok(written)
@@ -645,7 +630,6 @@ impl Drop for Forgets<'_> {
             read_through.forget(self.ids);
         }
         for id in self.ids {
-            self.cache.summaries.forget_near(*id);
             self.cache.read_from_primary(*id);
         }
     }

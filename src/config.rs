@@ -8,7 +8,7 @@ mod redis_config;
 mod secret;
 mod variables;
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub(crate) use self::address::Address;
@@ -29,43 +29,10 @@ pub(crate) struct CacheConfig {
     pub(crate) default_ttl: Ttl,
     /// Whether operations are counted.
     pub(crate) stats: bool,
-    /// None turns the near cache off.
-    pub(crate) near_cache: Option<NearCacheConfig>,
     /// None turns the edge cache off.
     pub(crate) edge_cache: Option<EdgeCacheConfig>,
     /// None leaves a miss to the caller.
     pub(crate) origin: Option<OriginConfig>,
-}
-
-/// The bounds of the near cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NearCacheConfig {
-    /// How long a summary may be used.
-    pub(crate) ttl: Duration,
-    /// How many summaries are kept.
-    pub(crate) entries: NonZeroUsize,
-}
-
-impl NearCacheConfig {
-    fn read(variables: &Variables) -> Result<Option<Self>, ConfigError> {
-        let ttl_ms = variables.number(
-            Variable::NearCacheTtlMs,
-            0,
-            0..=3_600_000,
-            "a whole number of milliseconds from 0 (off) to 3600000",
-        )?;
-        let entries = variables.number(
-            Variable::NearCacheEntries,
-            1_000,
-            1..=100_000,
-            "a whole number from 1 to 100000",
-        )?;
-        let entries = NonZeroUsize::new(entries as usize).filter(|_| ttl_ms > 0);
-        Ok(entries.map(|entries| Self {
-            ttl: Duration::from_millis(ttl_ms.into()),
-            entries,
-        }))
-    }
 }
 
 /// The bounds of the edge cache.
@@ -122,7 +89,6 @@ impl TryFrom<&Variables> for CacheConfig {
             key_prefix: variables.get(Variable::KeyPrefix).to_owned(),
             default_ttl: Ttl::from_seconds(default_ttl).unwrap_or(Ttl::DEFAULT),
             stats: variables.switch(Variable::Stats, true)?,
-            near_cache: NearCacheConfig::read(variables)?,
             edge_cache: EdgeCacheConfig::read(variables)?,
             origin: OriginConfig::read(variables)?,
         })
@@ -160,7 +126,6 @@ mod tests {
         assert_eq!(redis.timeout, Duration::from_millis(250));
         assert_eq!(config.default_ttl.seconds(), 300);
         assert_eq!(config.key_prefix, "");
-        assert_eq!(config.near_cache, None);
         assert_eq!(config.edge_cache, None);
         assert!(config.stats);
         assert!(config.origin.is_none());
@@ -196,20 +161,6 @@ mod tests {
         assert_eq!(config.policy.stale_if_error.map(Ttl::seconds), Some(3_600));
         assert_eq!(config.policy.ttl_jitter, Share::thousandths(0));
         assert!(read(&[(Variable::OriginToken, "token")]).is_none());
-    }
-
-    #[test]
-    fn the_near_cache_is_on_when_it_has_a_lifetime() {
-        let ttl = (Variable::NearCacheTtlMs, "1500");
-        let config = CacheConfig::try_from(&with(&[ttl])).expect("it is valid");
-        let near_cache = config.near_cache.expect("it is on");
-        assert_eq!(near_cache.ttl, Duration::from_millis(1_500));
-        assert_eq!(near_cache.entries.get(), 1_000);
-        let entries = (Variable::NearCacheEntries, "7");
-        let config = CacheConfig::try_from(&with(&[ttl, entries])).expect("it is valid");
-        assert_eq!(config.near_cache.expect("it is on").entries.get(), 7);
-        let config = CacheConfig::try_from(&with(&[entries])).expect("it is valid");
-        assert_eq!(config.near_cache, None);
     }
 
     #[test]
@@ -266,13 +217,10 @@ mod tests {
             (Variable::RedisTimeoutMs, "0"),
             (Variable::RedisTimeoutMs, "60001"),
             (Variable::RedisTimeoutMs, "250ms"),
-            (Variable::NearCacheTtlMs, "3600001"),
             (Variable::EdgeCacheTtlMs, "3600001"),
             (Variable::EdgeCacheEntries, "0"),
             (Variable::EdgeCacheEntries, "1000001"),
             (Variable::Stats, "no"),
-            (Variable::NearCacheEntries, "0"),
-            (Variable::NearCacheEntries, "100001"),
             (Variable::OriginUrl, "http://origin/"),
             (Variable::OriginToken, "to ken"),
             (Variable::OriginToken, "token\r\nx: y"),

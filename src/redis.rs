@@ -44,13 +44,6 @@ use crate::stats::Stats;
 const SET_MANY: &str = "for i = 1, #KEYS do \
      redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end";
 
-/// Returns at most `ARGV[1]` bytes of the value of each key, and then the rest of the lifetime of each.
-const GET_MANY_WITH_LIFETIMES: &str = "local all = redis.call('MGET', unpack(KEYS)) \
-     for i = 1, #KEYS do \
-       if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end \
-       all[#KEYS + i] = redis.call('PTTL', KEYS[i]) \
-     end return all";
-
 /// Returns what GET of one key returns, or MGET of several, but at most `ARGV[1]` bytes of each value.
 const GET_CAPPED: &str = "if #KEYS == 1 then \
        local value = redis.pcall('GET', KEYS[1]) \
@@ -172,28 +165,25 @@ impl Redis {
     pub(crate) async fn get_many(
         &self,
         keys: &[String],
-        read: ReadOptions<'_>,
+        replica: bool,
     ) -> Result<(Vec<Option<RawValue>>, Option<Permit<'_>>), Error> {
         if keys.is_empty() {
             return Ok((Vec::new(), None));
         }
         let (permit, deadline) = self.admit(keys.len()).await?;
-        let length = if read.lifetime { 2 } else { 1 } * keys.len();
-        let command = if read.lifetime {
-            capped(GET_MANY_WITH_LIFETIMES, keys)
-        } else if self.capped.get() {
+        let command = if self.capped.get() {
             capped(GET_CAPPED, keys)
         } else {
             Command::read("MGET").args(keys.iter().map(String::as_str))
         };
-        let mut values = self.read(command, read.replica, &deadline).await?;
-        if values.len() != length {
+        let values = self.read(command, replica, &deadline).await?;
+        if values.len() != keys.len() {
             return Err(Error::Unexpected);
         }
-        let lifetimes = values.split_off(keys.len());
-        let mut lifetimes = lifetimes.into_iter();
-        let value = |value| raw_value(Some(value), None, lifetimes.next());
-        let values = values.into_iter().map(value).collect::<Result<_, _>>()?;
+        let values = values
+            .into_iter()
+            .map(|value| raw_value(Some(value), None, None));
+        let values = values.collect::<Result<_, _>>()?;
         Ok((values, permit))
     }
 

@@ -67,14 +67,11 @@ enum Store {
     Disk,
 }
 
-const NEAR_TTL: &str = "near_cache_ttl_ms=60000";
 const EDGE_TTL: &str = "edge_cache_ttl_ms=60000";
 
-const CACHES: [Cache; 5] = [
+const CACHES: [Cache; 3] = [
     Cache::new(NO_CACHE, &[]),
-    Cache::new("near cache", &[NEAR_TTL]),
     Cache::new(EDGE, &[EDGE_TTL]),
-    Cache::new("both", &[NEAR_TTL, EDGE_TTL]),
     Cache {
         store: Store::Disk,
         ..Cache::new(EDGE_ON_DISK, &[EDGE_TTL])

@@ -5,10 +5,7 @@ use crate::counting::{COUNTED, UNCOUNTED};
 use crate::distance::{Distance, EDGE, FAR, Lookups, NO_CACHE};
 use crate::entries::Kind::Hit;
 use crate::growth::Growth;
-use crate::peer::{
-    CACHE, CACHE_REUSED, HELLO, HELLO_GET, HELLO_REUSED, NEAR, NEAR_REUSED, PYTHON, REDIS,
-    SDK_STYLE,
-};
+use crate::peer::{CACHE, CACHE_REUSED, HELLO, HELLO_GET, HELLO_REUSED, PYTHON, REDIS, SDK_STYLE};
 use crate::read_through::{CACHE as READ_THROUGH, NO_ORIGIN};
 use crate::results::{Figures, Results};
 use crate::stampede::Stampede;
@@ -104,16 +101,6 @@ pub fn goals(
             "the same, 64 callers",
             Bound::AtLeast(3.0),
             throughput(CACHE, PYTHON, 64),
-        ),
-        goal(
-            "near-cache hits/s of the floor's, 16 callers",
-            Bound::AtLeast(0.95),
-            throughput(NEAR, HELLO, 16),
-        ),
-        goal(
-            "the same, reuse raised",
-            Bound::AtLeast(0.95),
-            throughput(NEAR_REUSED, HELLO_REUSED, 16),
         ),
         goal(
             "a batch of 100 of 100 lookups one by one",

@@ -20,10 +20,6 @@ use crate::wrk::{Load, get};
 pub const CACHE: &str = "this component";
 /// The component, in instances that live long.
 pub const CACHE_REUSED: &str = "this component, reuse raised";
-/// The component with its near cache, asked for one connection over and over.
-pub const NEAR: &str = "this component, near cache, one id";
-/// The component with its near cache, in instances that live long.
-pub const NEAR_REUSED: &str = "this component, near cache, reuse raised";
 /// The component as the SDK's examples do it.
 pub const SDK_STYLE: &str = "SDK-style: chunked, connection per request";
 /// What no component can be faster than.
@@ -42,9 +38,6 @@ pub const REDIS: &str = "redis-benchmark GET (the limit)";
 pub const ROWS: &[Row] = &[
     Row::component(CACHE, SPIN, &[]),
     Row::component(CACHE_REUSED, SPIN, &[REUSE_RAISED]).floor(HELLO_REUSED),
-    // An instance is not kept for long enough to see 1,000 ids twice.
-    Row::component(NEAR, SPIN, &[NEAR_CACHE]).ids(1),
-    Row::component(NEAR_REUSED, SPIN, &[NEAR_CACHE, REUSE_RAISED]).floor(HELLO_REUSED),
     Row::component("SDK: chunked, shared connection", "sdk", &[]),
     Row::component(SDK_STYLE, "sdk-connection-per-request", &[]),
     Row::component(HELLO, "hello", &[]).answers(Answers::Constant),
@@ -58,20 +51,12 @@ pub const ROWS: &[Row] = &[
 
 const SPIN: &str = "provider-connection-cache-spin";
 
-/// Room for every id, for as long as the component allows.
-const NEAR_CACHE: &[&str] = &[
-    "--variable=near_cache_ttl_ms=3600000",
-    "--variable=near_cache_entries=2000",
-];
-
 /// A row of the table.
 pub struct Row {
     /// Its name.
     pub name: &'static str,
     /// The name of the row that is its floor.
     pub floor: &'static str,
-    /// How many ids are looked up in turn.
-    ids: usize,
     answers: Answers,
     /// Redis itself has none.
     program: Option<Program>,
@@ -96,7 +81,6 @@ impl Row {
         Self {
             name,
             floor: HELLO,
-            ids: COUNT,
             answers: Answers::Summary,
             program,
         }
@@ -112,10 +96,6 @@ impl Row {
 
     const fn floor(self, floor: &'static str) -> Self {
         Self { floor, ..self }
-    }
-
-    const fn ids(self, ids: usize) -> Self {
-        Self { ids, ..self }
     }
 
     const fn answers(self, answers: Answers) -> Self {
@@ -154,7 +134,7 @@ impl Peer {
             },
         };
         let load = |kind: Kind, status| {
-            let requests = kind.ids().take(row.ids).map(|id| get(&row.path(&id)));
+            let requests = kind.ids().map(|id| get(&row.path(&id)));
             let load = Load::new(setup, &format!("{port}-{kind:?}"), requests, status)?;
             // webdis hands the replies that callers did not wait for to those who come next.
             Ok::<_, anyhow::Error>(match row.answers {

@@ -2,12 +2,15 @@
 //! the primary, so that no answer is older than a write before it.
 
 use std::cell::RefCell;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use super::summaries::Hasher;
 use crate::connection::Id;
+
+/// The keys are UUIDs, and few. A fixed hash is enough, and needs nothing from the host.
+type Hasher = BuildHasherDefault<DefaultHasher>;
 
 /// After this many other writes, the replica has caught up.
 const MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);

@@ -49,8 +49,6 @@ pub(crate) enum Variable {
     KeyPrefix,
     CacheProviderTtl,
     RedisTimeoutMs,
-    NearCacheTtlMs,
-    NearCacheEntries,
     EdgeCacheTtlMs,
     EdgeCacheStore,
     EdgeCacheEntries,

@@ -25,11 +25,8 @@ pub(super) fn of<T>(found: &Lookup<T>) -> String {
 pub(super) fn of_summary(found: &Lookup<FoundSummary>) -> String {
     match found {
         Lookup::Hit(FoundSummary {
-            level: Some(level), ..
-        }) => {
-            let level: &str = level.into();
-            format!("{CACHE}; hit; detail={level}")
-        }
+            from_edge: true, ..
+        }) => format!("{CACHE}; hit; detail=edge"),
         found => of(found),
     }
 }
@@ -42,13 +39,12 @@ pub(super) fn of_batch(found: &[Lookup<FoundSummary>]) -> String {
 
 fn rank(found: &Lookup<FoundSummary>) -> u8 {
     match found {
-        Lookup::Hit(found) if found.level.is_some() => 0,
-        Lookup::Hit(_) => 1,
-        Lookup::NotFound => 2,
-        Lookup::Forwarded(_) | Lookup::Absent(Absence::Miss) => 3,
-        Lookup::Absent(Absence::Corrupt(_)) => 4,
-        Lookup::Absent(Absence::Unavailable(error)) if error.is_timeout() => 6,
-        Lookup::Absent(Absence::Unavailable(_)) => 5,
+        Lookup::Hit(_) => 0,
+        Lookup::NotFound => 1,
+        Lookup::Forwarded(_) | Lookup::Absent(Absence::Miss) => 2,
+        Lookup::Absent(Absence::Corrupt(_)) => 3,
+        Lookup::Absent(Absence::Unavailable(error)) if error.is_timeout() => 5,
+        Lookup::Absent(Absence::Unavailable(_)) => 4,
     }
 }
 

@@ -7,7 +7,7 @@ use provider_connection_origin::Fault;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::support::client::Answer;
+use crate::support::client::{Answer, Call};
 use crate::support::connection::{entry, id};
 use crate::support::origin::{borrowed, origin_with, reading_through};
 use crate::support::redis::Redis;
@@ -58,6 +58,13 @@ fn put(redis: &Redis, service: &Service, number: usize, alias: &str) {
         "EX",
         "300",
     ]);
+}
+
+async fn delete_if_match(service: &Service, tag: &str) -> u16 {
+    let delete = Call::new("DELETE", &path(&id(1)))
+        .bearer(WRITE_TOKEN)
+        .header("if-match", tag);
+    service.send(delete).await.status
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,13 +129,16 @@ async fn a_write_through_the_host_takes_effect_before_it_is_acknowledged() {
         );
         assert_eq!(lookup(&service, 1).await.json()["alias"], new["alias"]);
         assert_eq!(until_kept(&service, 1).await.json()["alias"], new["alias"]);
-        let tag = service
+        // Somebody else writes. Who learns of it by a 412 reads that.
+        put(&redis, &service, 1, "other");
+        assert_eq!(lookup(&service, 1).await.json()["alias"], new["alias"]);
+        assert_eq!(delete_if_match(&service, "\"another\"").await, 412);
+        assert_eq!(lookup(&service, 1).await.json()["alias"], "other");
+        until_kept(&service, 1).await;
+        let current = service
             .write("GET", &format!("{}?view=full", path(&id(1))))
             .await;
-        let delete = crate::support::client::Call::new("DELETE", &path(&id(1)))
-            .bearer(WRITE_TOKEN)
-            .header("if-match", tag.header("etag"));
-        assert_eq!(service.send(delete).await.status, 204);
+        assert_eq!(delete_if_match(&service, current.header("etag")).await, 204);
         assert_eq!(lookup(&service, 1).await.status, 404);
     }
     assert_nothing_trapped(&service.log());
@@ -211,6 +221,25 @@ async fn what_was_read_through_is_kept_and_so_is_that_there_is_nothing() {
     }
     origin.inject(Fault::Status(500));
     assert_eq!(lookup(&service, 1).await.header("cache-status"), EDGE_HIT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_corrupt_or_not_to_be_stored_is_not_kept() {
+    let redis = Redis::start(&[]);
+    let corrupt = service(&redis, &[LONG]).await;
+    redis.set(&corrupt.key(&id(1)), "{}");
+    let origin = origin_with(&[1]).await;
+    origin.set_cache_control(Some("no-store")).unwrap();
+    let passing = service(&redis, &borrowed(&reading_through(&origin, &[LONG]))).await;
+    for count in 1..20 {
+        let missed = lookup(&corrupt, 1).await;
+        assert_eq!(
+            (missed.status, missed.header("cache-status")),
+            (404, "provider-connection-cache; fwd=miss; detail=corrupt")
+        );
+        assert_eq!(lookup(&passing, 1).await.status, 200);
+        assert_eq!(origin.requests(), count);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,7 +29,6 @@ mod login;
 mod memory;
 mod middleware;
 mod misconfigured;
-mod near_cache;
 mod observability;
 mod outage;
 mod package;

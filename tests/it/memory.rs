@@ -91,8 +91,8 @@ async fn an_instance_does_not_grow_with_the_number_of_its_requests() {
     if spin::is_skipped("the memory of an instance") {
         return;
     }
-    let near = [("near_cache_ttl_ms", "60000"), ("near_cache_entries", "50")];
-    let service = Service::reusing(Redis::shared(), &near, LASTING).await;
+    let edge = [("edge_cache_ttl_ms", "60000")];
+    let service = Service::reusing(Redis::shared(), &edge, LASTING).await;
     let round = async |round: usize| {
         for number in 0..100 {
             let id = id(round * 100 + number);

@@ -535,50 +535,6 @@ async fn the_documented_rights_are_enough() {
     );
 }
 
-/// A summary in memory is not answered any more, after a write that was done and after one that was not.
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_conditional_write_the_near_cache_has_nothing_older() {
-    let redis = Redis::start(&[]);
-    let more = [("near_cache_ttl_ms", "3600000")];
-    let service = Service::reusing(&redis, &more, LASTING).await;
-    let key = service.key(&id(1));
-    let alias = async || {
-        let answer = service.read("GET", &path(&id(1))).await;
-        answer.json()["alias"].clone()
-    };
-    service.hold(&id(1)).await;
-    let current = tag(&service).await;
-    alias().await;
-    let near = service.read("GET", &path(&id(1))).await;
-    assert_eq!(near.header("cache-status"), format!("{HIT}; detail=near"));
-    assert_eq!(
-        write(&service, "PUT", &[("if-match", &current)])
-            .await
-            .status,
-        204
-    );
-    assert_eq!(alias().await, "new");
-    // Somebody else writes. Who learns of it by a 412 reads that.
-    let other = named(&id(1), "other");
-    redis.set(&key, other.to_string());
-    assert_eq!(alias().await, "new");
-    assert_eq!(
-        write(&service, "PUT", &[("if-match", &current)])
-            .await
-            .status,
-        412
-    );
-    assert_eq!(alias().await, "other");
-    let current = tag(&service).await;
-    assert_eq!(
-        write(&service, "DELETE", &[("if-match", &current)])
-            .await
-            .status,
-        204
-    );
-    assert_eq!(service.read("GET", &path(&id(1))).await.status, 404);
-}
-
 /// With an origin: a conditional write ends a request in flight, and changes the keys beside the entry, as
 /// any write does; one that is not done leaves all of them alone.
 #[tokio::test(flavor = "multi_thread")]

@@ -37,20 +37,13 @@ async fn an_entry_is_shown_with_the_rest_of_its_lifetime_and_without_credentials
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_the_near_cache_nor_the_origin_is_asked() {
+async fn the_origin_is_not_asked() {
     let redis = Redis::start(&[]);
     let origin = origin_with(&[1]).await;
-    let more = reading_through(&origin, &[("near_cache_ttl_ms", "3600000")]);
+    let more = reading_through(&origin, &[]);
     let mut cache = Cache::with(&redis, &borrowed(&more)).await;
     assert_eq!(cache.inspect(&id(1)).await.unwrap(), Inspection::Miss);
     assert_eq!(origin.requests(), 0);
-    assert!(cache.get_summary(&id(1)).await.unwrap().is_some());
-    redis.command::<()>(&["DEL", &cache.key(&id(1))]);
-    assert!(
-        cache.get_summary(&id(1)).await.unwrap().is_some(),
-        "it is near"
-    );
-    assert_eq!(cache.inspect(&id(1)).await.unwrap(), Inspection::Miss);
     assert_eq!(cache.get(&id(2)).await.unwrap(), None);
     assert_eq!(cache.inspect(&id(2)).await.unwrap(), Inspection::NotFound);
 }

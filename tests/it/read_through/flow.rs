@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{HIT, HIT_NOT_FOUND, NOT_FOUND, PASSED, STORED, cache, named, read, seen, service};
+use super::{HIT, HIT_NOT_FOUND, NOT_FOUND, PASSED, STORED, cache, read, seen, service};
 use crate::support::cache::{LookupResult, Source, SourcedLookupResult};
 use crate::support::client::Call;
 use crate::support::connection::{OTHER_USER, USER, connection, entry, id};
@@ -268,24 +268,6 @@ async fn lifetimes_are_cut_short_by_up_to_the_jitter() {
         ttls.len() > 20 && ttls[0] < 8_000 && ttls[ttls.len() - 1] > 7_000,
         "{ttls:?}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_the_near_cache_what_was_read_through_is_answered_from_memory() {
-    let redis = Redis::shared();
-    let origin = origin_with(&[1]).await;
-    let mut cache = cache(redis, &origin, &[("near_cache_ttl_ms", "3600000")]).await;
-    assert!(cache.exists(&id(1)).await.unwrap());
-    redis.set(&cache.key(&id(1)), named(1, "Newer").to_string());
-    let summary = cache.get_summary(&id(1)).await.unwrap().unwrap();
-    assert_eq!(summary.alias.as_deref(), Some("My Schwab IRA"));
-    // What is not to be stored is not kept there either.
-    origin.set_cache_control(Some("no-store")).unwrap();
-    let mut cache = super::cache(redis, &origin, &[("near_cache_ttl_ms", "3600000")]).await;
-    for count in 2..4 {
-        assert!(cache.exists(&id(1)).await.unwrap());
-        assert_eq!(origin.requests(), count);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

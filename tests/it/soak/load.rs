@@ -231,7 +231,7 @@ impl CacheStatus {
     fn of(answer: &Answer) -> Self {
         let status = answer.optional_header("cache-status").unwrap_or_default();
         match status.strip_prefix("provider-connection-cache; ") {
-            Some("hit" | "hit; detail=near" | "hit; detail=edge") => Self::Hit,
+            Some("hit" | "hit; detail=edge") => Self::Hit,
             Some("fwd=miss") => Self::Miss,
             Some("fwd=miss; detail=timeout" | "fwd=miss; detail=unavailable") => Self::FailedOpen,
             _ => Self::Other,

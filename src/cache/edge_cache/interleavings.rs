@@ -9,9 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::Known;
-use super::edge_cache::EdgeCache;
 use super::slot::{Answer, Slot};
+use super::{EdgeCache, Known};
 use crate::connection::{Id, Timestamp, entry};
 use crate::edge_store::{KeyValue, NotSet};
 use crate::redis::Keyspace;
@@ -65,6 +64,7 @@ impl World {
                 keyspace: Keyspace::new(""),
                 slots: NonZeroU32::MIN,
                 ttl: Duration::from_secs(60),
+                negative_ttl: Duration::ZERO,
                 refresh: Duration::from_secs(1),
             },
             id: Id::parse("id", "0192f3a4-5b6c-7d8e-9f00-000000000001").unwrap(),

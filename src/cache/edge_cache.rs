@@ -9,23 +9,48 @@
 //! number is that from before the read, and takes it back if the number changed meanwhile.
 //! `docs/edge-cache.md` has the interleavings that remain.
 
+#[cfg(test)]
+mod interleavings;
+mod slot;
+
 use std::num::NonZeroU32;
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::slot::{Answer, Slot};
-use super::{Known, Level};
-use crate::connection::{Id, Timestamp};
-use crate::edge_store::{KeyValue, NotSet};
+use self::slot::{Answer, Slot};
+use super::lookup::{Entry, Lookup, Outcome};
+use crate::config::CacheConfig;
+use crate::connection::{Id, Summary, Timestamp};
+use crate::edge_store::{EdgeStore, KeyValue, NotSet};
 use crate::redis::Keyspace;
+use crate::rt::clock::now;
+use crate::rt::deadline::Timer;
+use crate::rt::random;
+use crate::rt::task::spawn_after_answer;
+
+/// What the host knows of a connection.
+pub(super) enum Known {
+    Summary {
+        summary: Summary,
+        /// Whether Redis should be asked again once the lookup has been answered.
+        due: bool,
+    },
+    /// There is no such connection.
+    NotFound,
+    /// Nothing. The connection may have been `written` through this host.
+    Nothing { written: bool },
+}
 
 /// The edge cache.
-pub(super) struct EdgeCache<Store> {
-    pub(super) store: Store,
-    pub(super) keyspace: Keyspace,
-    pub(super) slots: NonZeroU32,
-    pub(super) ttl: Duration,
+pub(super) struct EdgeCache<Store = EdgeStore> {
+    store: Store,
+    keyspace: Keyspace,
+    slots: NonZeroU32,
+    ttl: Duration,
+    /// How long it is kept that there is no such connection.
+    negative_ttl: Duration,
     /// How long one refresh keeps others from beginning.
-    pub(super) refresh: Duration,
+    refresh: Duration,
 }
 
 /// The moment before a read of Redis.
@@ -34,6 +59,65 @@ pub(super) struct ReadStart {
     at: Timestamp,
     /// The number that the last write left, if there was one.
     write: Option<Vec<u8>>,
+}
+
+impl EdgeCache {
+    /// Returns none if the edge cache is off.
+    pub(super) fn new(
+        config: &CacheConfig,
+        keyspace: &Keyspace,
+        timer: &Rc<Timer>,
+    ) -> Option<Rc<Self>> {
+        let edge = config.edge_cache.as_ref()?;
+        let timeout = config.redis.timeout;
+        let origin = config.origin.as_ref();
+        let negative_ttl = origin.and_then(|origin| origin.policy.negative_ttl);
+        Some(Rc::new(Self {
+            store: EdgeStore::new(&edge.store, Rc::clone(timer), timeout / 2),
+            keyspace: keyspace.clone(),
+            slots: edge.entries,
+            ttl: edge.ttl,
+            negative_ttl: negative_ttl.map(|ttl| ttl.duration()).unwrap_or_default(),
+            refresh: 2 * timeout,
+        }))
+    }
+
+    /// Keeps the result of a read, once the lookup has been answered.
+    pub(super) fn keep_after_answer(
+        self: &Rc<Self>,
+        start: ReadStart,
+        id: Id,
+        found: &Lookup<Rc<Entry>>,
+    ) {
+        let entry = match found {
+            Lookup::Hit(entry) => Some(entry),
+            Lookup::NotFound => None,
+            Lookup::Forwarded(forward) if forward.overtaken => return,
+            Lookup::Forwarded(forward) => match &forward.outcome {
+                Outcome::Stored(entry) => Some(entry),
+                Outcome::NotFound => None,
+                _ => return,
+            },
+            Lookup::Absent(_) => return,
+        };
+        let (answer, lifetime) = match entry {
+            Some(entry) => {
+                let summary = entry.connection.clone().summarize(now());
+                (Answer::Summary(Box::new(summary)), entry.remaining)
+            }
+            None => (Answer::NotFound(id), Some(self.negative_ttl)),
+        };
+        let edge = Rc::clone(self);
+        spawn_after_answer(async move { edge.keep(start, id, answer, lifetime).await });
+    }
+
+    /// Drops connections that were written.
+    pub(super) async fn forget_all(&self, ids: &[Id]) -> Result<(), NotSet> {
+        for id in ids {
+            self.forget(*id, random::number()).await?;
+        }
+        Ok(())
+    }
 }
 
 impl<Store: KeyValue> EdgeCache<Store> {
@@ -53,7 +137,6 @@ impl<Store: KeyValue> EdgeCache<Store> {
                 Answer::NotFound(_) => Known::NotFound,
                 Answer::Summary(summary) => Known::Summary {
                     summary: summary.at(now),
-                    level: Level::Edge,
                     due: now.micros() - from.micros() > until.micros() - now.micros(),
                 },
             },
@@ -83,13 +166,7 @@ impl<Store: KeyValue> EdgeCache<Store> {
     }
 
     /// Keeps an answer for at most `lifetime`, unless a write came since the read began.
-    pub(super) async fn keep(
-        &self,
-        start: ReadStart,
-        id: Id,
-        answer: Answer,
-        lifetime: Option<Duration>,
-    ) {
+    async fn keep(&self, start: ReadStart, id: Id, answer: Answer, lifetime: Option<Duration>) {
         let ttl = lifetime.map_or(self.ttl, |lifetime| lifetime.min(self.ttl));
         if ttl.is_zero() || self.last_write(id).await != start.write {
             return;
@@ -108,7 +185,7 @@ impl<Store: KeyValue> EdgeCache<Store> {
 
     /// Drops a connection that was written. Reads that are under way will not bring it back, because
     /// no other write has this number.
-    pub(super) async fn forget(&self, id: Id, number: u64) -> Result<(), NotSet> {
+    async fn forget(&self, id: Id, number: u64) -> Result<(), NotSet> {
         let number = number.to_be_bytes();
         self.store.set(&self.key(id, "write"), &number).await?;
         let slot = Slot::Written(id).encode();
