@@ -10,6 +10,7 @@ mod recent_writes;
 mod stats_flush;
 mod stored_value;
 
+use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -173,7 +174,7 @@ impl Cache {
         Box::pin(async move {
             let found = self
                 .stats
-                .measure(Operation::Get, self.read(id, false))
+                .measure(Operation::Get, pin!(self.read(id, false)))
                 .await;
             found.map(|entry| Rc::unwrap_or_clone(entry).connection)
         })
@@ -184,7 +185,7 @@ impl Cache {
         Box::pin(async move {
             let found = self
                 .stats
-                .measure(Operation::Lookup, self.read(id, true))
+                .measure(Operation::Lookup, pin!(self.read(id, true)))
                 .await;
             found.map(Rc::unwrap_or_clone)
         })
@@ -193,21 +194,21 @@ impl Cache {
     /// Reads the summary of the connection. It may have been kept in the instance or on its host.
     pub fn summary(&self, id: Id) -> LocalBoxFuture<'_, Lookup<FoundSummary>> {
         Box::pin(async move {
-            let summary = self.read_summary(id);
+            let summary = pin!(self.read_summary(id));
             self.stats.measure(Operation::GetSummary, summary).await
         })
     }
 
     /// Reads the summary of the connection from Redis at this moment.
     pub(crate) async fn summary_from_redis(&self, id: Id) -> Lookup<FoundSummary> {
-        let summary = self.read_summary_from_redis(id);
+        let summary = pin!(self.read_summary_from_redis(id));
         self.stats.measure(Operation::GetSummary, summary).await
     }
 
     /// Returns true if [`Self::summary`] would find one.
     pub fn exists(&self, id: Id) -> LocalBoxFuture<'_, bool> {
         Box::pin(async move {
-            let summary = self.read_summary(id);
+            let summary = pin!(self.read_summary(id));
             let found = self.stats.measure(Operation::Exists, summary).await;
             found.hit().is_some()
         })
@@ -268,7 +269,7 @@ impl Cache {
         ids: &'a Batch<Id>,
     ) -> LocalBoxFuture<'a, Vec<Lookup<ProviderConnection>>> {
         Box::pin(async move {
-            let read = self.read_many(&ids.0, |connection| connection);
+            let read = pin!(self.read_many(&ids.0, |connection| connection));
             self.stats.measure(Operation::GetMany, read).await
         })
     }
@@ -276,7 +277,7 @@ impl Cache {
     /// Reads the summaries of the connections from Redis in one round trip. They are in the order of the
     /// ids.
     pub(crate) async fn summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<FoundSummary>> {
-        let read = self.read_many(&ids.0, FoundSummary::read);
+        let read = pin!(self.read_many(&ids.0, FoundSummary::read));
         self.stats.measure(Operation::GetMany, read).await
     }
 
@@ -295,7 +296,7 @@ impl Cache {
                 let value = entry::encode(connection);
                 self.redis()?.set(&key, value, ttl, &auxiliary).await
             };
-            let write = self.write(&ids, Box::pin(set));
+            let write = pin!(self.write(&ids, Box::pin(set)));
             self.stats.measure(Operation::Set, write).await
         })
     }
@@ -312,7 +313,7 @@ impl Cache {
             let ttl = ttl.unwrap_or(self.default_ttl);
             let change = Change::Set(entry::encode(connection), ttl);
             let auxiliary = self.auxiliary_keys(&ids, ttl);
-            let set = self.write_if(ids[0], change, auxiliary, condition);
+            let set = pin!(self.write_if(ids[0], change, auxiliary, condition));
             let written = self.stats.measure(Operation::Set, set).await?;
             Ok(matches!(written, Written::Done { .. }))
         })
@@ -335,7 +336,7 @@ impl Cache {
                 let redis = self.redis()?;
                 redis.set_many(&keys, values, ttl, &auxiliary).await
             };
-            let write = self.write(&ids, Box::pin(set));
+            let write = pin!(self.write(&ids, Box::pin(set)));
             self.stats.measure(Operation::SetMany, write).await
         })
     }
@@ -345,7 +346,7 @@ impl Cache {
         Box::pin(async move {
             let deleted = self
                 .stats
-                .measure(Operation::Delete, self.remove(&[id]))
+                .measure(Operation::Delete, pin!(self.remove(&[id])))
                 .await;
             Ok(deleted? > 0)
         })
@@ -359,7 +360,7 @@ impl Cache {
     ) -> LocalBoxFuture<'a, Result<Removal, Error>> {
         Box::pin(async move {
             let auxiliary = self.auxiliary_keys(&[id], Ttl::DEFAULT);
-            let delete = self.write_if(id, Change::Delete, auxiliary, condition);
+            let delete = pin!(self.write_if(id, Change::Delete, auxiliary, condition));
             let written = self.stats.measure(Operation::Delete, delete).await?;
             Ok(match written {
                 Written::Done { existed: true } => Removal::Removed,
@@ -390,7 +391,7 @@ impl Cache {
     /// Removes the connections. Returns how many of them existed.
     pub fn delete_many<'a>(&'a self, ids: &'a Batch<Id>) -> LocalBoxFuture<'a, Result<u32, Error>> {
         Box::pin(async move {
-            let removed = self.remove(&ids.0);
+            let removed = pin!(self.remove(&ids.0));
             self.stats.measure(Operation::DeleteMany, removed).await
         })
     }
@@ -414,13 +415,13 @@ impl Cache {
     /// Measures one round trip to Redis.
     pub fn ping(&self) -> LocalBoxFuture<'_, Result<Duration, Error>> {
         Box::pin(async move {
-            let ping = async {
+            let ping = pin!(async {
                 let sent = monotonic_clock::now();
                 self.redis()?.ping().await?;
                 Ok(Duration::from_nanos(
                     monotonic_clock::now().saturating_sub(sent),
                 ))
-            };
+            });
             self.stats.measure(Operation::Ping, ping).await
         })
     }
@@ -428,7 +429,7 @@ impl Cache {
     /// Tries whether lookups are answered and writes are taken. Both leave no trace in Redis.
     pub(crate) async fn readiness(&self) -> Readiness {
         let probes = self.keyspace.probes();
-        let lookups = async { self.redis()?.try_read(&probes).await };
+        let lookups = pin!(async { self.redis()?.try_read(&probes).await });
         let lookups = self.stats.measure(Operation::Ping, lookups);
         let other = match self.reads_through() {
             true => self.keyspace.probes_of_reading_through().to_vec(),
@@ -444,7 +445,7 @@ impl Cache {
         Box::pin(async move {
             let probes = self.keyspace.probes();
             let auxiliary = AuxiliaryKeys::default();
-            let removal = self.remove_keys(&probes, &auxiliary);
+            let removal = pin!(self.remove_keys(&probes, &auxiliary));
             let removed = self.stats.measure(Operation::Ping, removal).await;
             removed.map(drop)
         })
@@ -506,7 +507,7 @@ impl Cache {
     }
 
     async fn share(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
-        let read = self.read_alone(id, lifetime);
+        let read = pin!(self.read_alone(id, lifetime));
         let (found, joined) = self.reads.share((id, lifetime), read).await;
         let found = Lookup::shared((found, joined));
         if joined || found.is_collapsed() {

@@ -3,6 +3,7 @@
 //! The component works without it: what cannot be read is not there. A store that fails is logged once.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ impl EdgeStore {
 
     async fn call<T>(
         &self,
-        call: impl Future<Output = Result<T, Error>>,
+        call: impl Future<Output = Result<T, Error>> + Unpin,
     ) -> Option<Result<T, Error>> {
         let called = self.timer.deadline(self.timeout).race(call).await;
         let reason = match &called {
@@ -96,12 +97,12 @@ impl EdgeStore {
 
 impl KeyValue for EdgeStore {
     async fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let get = async { self.open().await?.get(key).await };
+        let get = pin!(async { self.open().await?.get(key).await });
         self.call(get).await?.ok()?
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), NotSet> {
-        let set = async { self.open().await?.set(key, value).await };
+        let set = pin!(async { self.open().await?.set(key, value).await });
         match self.call(set).await {
             Some(Ok(())) => Ok(()),
             _ if matches!(*self.state.borrow(), State::Unusable) => Ok(()),

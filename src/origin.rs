@@ -7,6 +7,7 @@ mod http_date;
 mod retry_after;
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -116,7 +117,7 @@ impl Origin {
     pub(crate) async fn fetch(&self, id: Id) -> Result<Fetched, Failure> {
         self.stats.increment(Counter::OriginRequests);
         let deadline = self.timer.deadline(self.config.timeout);
-        let fetched = deadline.race(self.exchange(id)).await;
+        let fetched = deadline.race(pin!(self.exchange(id))).await;
         let fetched = fetched.unwrap_or_else(|| Err(Error::Timeout.into()));
         let error = fetched.as_ref().err().map(|failure| failure.error);
         if let Some(error) = error {

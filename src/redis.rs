@@ -16,6 +16,7 @@ mod refusal_log;
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -298,7 +299,7 @@ impl Redis {
             return Ok((None, deadline));
         }
         let half = deadline.at_most(self.timeout / 2);
-        let permit = half.race(self.memory.acquire(entries)).await;
+        let permit = half.race(pin!(self.memory.acquire(entries))).await;
         Ok((Some(permit.ok_or(Error::Timeout)?), deadline.restarted()))
     }
 

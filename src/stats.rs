@@ -294,11 +294,12 @@ impl Stats {
         }
     }
 
-    /// Does the work, and counts its result and how long it takes.
+    /// Does the work, and counts its result and how long it takes. The caller pins the work, or this
+    /// future would hold it twice: before the first poll, and from then on.
     pub(crate) async fn measure<T: Tallied>(
         &self,
         operation: Operation,
-        work: impl Future<Output = T>,
+        work: impl Future<Output = T> + Unpin,
     ) -> T {
         if self.listener.get().is_none() {
             return work.await;

@@ -113,7 +113,11 @@ impl ReadThrough {
                 Lookup::Hit(entry)
             }
             Content::Marker(Marker::NotFound) => Lookup::NotFound,
-            _ => Lookup::shared(self.forwards.share(id, self.forward(id, stored)).await),
+            // In a box, for hits would carry it along.
+            _ => {
+                let forward = Box::pin(self.forward(id, stored));
+                Lookup::shared(self.forwards.share(id, forward).await)
+            }
         }
     }
 

@@ -120,18 +120,12 @@ impl fmt::Display for Timestamp {
             timestamp_unit: TimestampUnit::Second,
             ..DateTimeConfig::default()
         };
-        let utc = DateTime::from_timestamp_with_config(seconds, 0, &config);
+        let utc = DateTime::from_timestamp_with_config(seconds, nanoseconds / 1_000, &config);
         let utc = utc.map_err(|_| fmt::Error)?;
-        let (date, time) = (utc.date, utc.time);
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            date.year, date.month, date.day, time.hour, time.minute, time.second
-        )?;
-        match nanoseconds / 1_000 {
-            0 => {}
-            micros => write!(f, ".{micros:06}")?,
-        }
+        // In pieces, each of which is one write: the formatting of numbers took a fifth of encoding.
+        utc.date.fmt(f)?;
+        f.write_str("T")?;
+        utc.time.fmt(f)?;
         f.write_str("+00:00")
     }
 }

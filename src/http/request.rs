@@ -1,6 +1,7 @@
 //! Requests as the host hands them in: `wasi:http/handler@0.3.0`, through the types of `wasip3`.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ impl Request {
                 )),
             }
         };
-        let in_time = timer.deadline(BODY_TIMEOUT).race(whole).await;
+        let in_time = timer.deadline(BODY_TIMEOUT).race(pin!(whole)).await;
         in_time.unwrap_or_else(|| {
             let detail = "the body must arrive within 10 seconds";
             Err(Problem::new(Kind::RequestTimeout, detail))

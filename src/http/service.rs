@@ -1,6 +1,7 @@
 //! The service: requests in, answers out.
 
 use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
@@ -61,7 +62,7 @@ pub async fn handle(
     service: impl Future<Output = Rc<Service>>,
 ) -> Result<Response, ErrorCode> {
     let request = Request::new(request);
-    let answered = async { service.await.answer(&request).await };
+    let answered = pin!(async { service.await.answer(&request).await });
     let answer = trace::within(Some(request.caller()), answered).await;
     send(answer).await
 }

@@ -2,6 +2,7 @@
 //! replaced, and a Redis that failed is left alone for a while.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -326,7 +327,7 @@ impl Link {
         let Ok(Checkout { connection, .. }) = checkout else {
             return Delivery::Unsent;
         };
-        match deadline.race(command.run(&connection.host)).await {
+        match deadline.race(pin!(command.run(&connection.host))).await {
             Some(Ok(_)) => Delivery::Confirmed,
             Some(Err(Error::Refused(refusal))) => Delivery::Refused(refusal),
             Some(Err(_)) | None => Delivery::Unknown,
@@ -366,7 +367,7 @@ impl Link {
         let shorter = silent.then(|| deadline.at_most(PROBE_TIMEOUT));
         let deadline = shorter.as_ref().unwrap_or(deadline);
         let is_left = || connection.left.get() && !command.waits_for_writes();
-        let run = async {
+        let run = pin!(async {
             match &checkout.login {
                 Some(attempt) => {
                     let login = Box::pin(attempt.login());
@@ -374,7 +375,7 @@ impl Link {
                 }
                 None => connection.run(command, now).await,
             }
-        };
+        });
         let result = deadline.race_unless(is_left, run).await;
         let result = result.unwrap_or_else(|| match is_left() {
             true => Err(Error::ConnectionLost),
@@ -446,7 +447,8 @@ impl Link {
             };
             // The host polls a new task when it polls this one.
             yield_async().await;
-            let checkout = attempt.check_out(purpose);
+            // In a box, for commands on an open connection would carry it along.
+            let checkout = Box::pin(attempt.check_out(purpose));
             let checkout = match &outage {
                 None => deadline.race(checkout).await,
                 Some(_) => deadline.at_most(PROBE_TIMEOUT).race(checkout).await,
@@ -542,7 +544,7 @@ impl Link {
             Ok(connection)
         };
         let deadline = self.timer.deadline(self.server.timeout);
-        let connected = deadline.race(connect).await;
+        let connected = deadline.race(pin!(connect)).await;
         let connected =
             connected.unwrap_or_else(|| Err(self.timed_out(self.server.connect_timeout())));
         match (&connected, &outage) {

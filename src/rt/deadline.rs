@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -116,8 +116,12 @@ impl Deadline {
         }
     }
 
-    /// Returns the result of `work`. If the deadline comes first, drops the work and returns none.
-    pub(crate) fn race<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+    /// Returns the result of `work`. If the deadline comes first, drops the work and returns none. The
+    /// caller pins the work, or this future would hold it twice.
+    pub(crate) fn race<T>(
+        &self,
+        work: impl Future<Output = T> + Unpin,
+    ) -> impl Future<Output = Option<T>> {
         self.race_unless(|| false, work)
     }
 
@@ -125,12 +129,11 @@ impl Deadline {
     pub(crate) async fn race_unless<T>(
         &self,
         is_futile: impl Fn() -> bool,
-        work: impl Future<Output = T>,
+        mut work: impl Future<Output = T> + Unpin,
     ) -> Option<T> {
-        let mut work = pin!(work);
         let mut bell = None;
         poll_fn(|context| {
-            if let Poll::Ready(result) = work.as_mut().poll(context) {
+            if let Poll::Ready(result) = Pin::new(&mut work).poll(context) {
                 return Poll::Ready(Some(result));
             }
             loop {

@@ -64,8 +64,9 @@ impl<K: Eq + Copy, T: Clone> Default for Singleflight<K, T> {
 
 impl<K: Eq + Copy, T: Clone> Singleflight<K, T> {
     /// Returns the result of `work`, or of the attempt that is in flight for the same key. The flag
-    /// is true if this caller joined another's attempt.
-    pub(crate) async fn share(&self, key: K, work: impl Future<Output = T>) -> (T, bool) {
+    /// is true if this caller joined another's attempt. The caller pins the work, or this future would
+    /// hold it several times.
+    pub(crate) async fn share(&self, key: K, work: impl Future<Output = T> + Unpin) -> (T, bool) {
         while let Some(flight) = self.find(key) {
             // There is no result if the leader was cancelled: the first task to come here leads.
             if let Some(result) = flight.result().await {

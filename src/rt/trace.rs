@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 
 thread_local! {
@@ -20,12 +20,14 @@ pub trait Caller {
     fn traceparent(&self) -> Option<Vec<u8>>;
 }
 
-/// Does the work on behalf of this caller.
-pub async fn within<T>(caller: Option<Rc<dyn Caller>>, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
+/// Does the work on behalf of this caller. The caller pins the work, or this future would hold it twice.
+pub async fn within<T>(
+    caller: Option<Rc<dyn Caller>>,
+    mut work: impl Future<Output = T> + Unpin,
+) -> T {
     poll_fn(|context| {
         let before = CURRENT.replace(caller.clone());
-        let polled = work.as_mut().poll(context);
+        let polled = Pin::new(&mut work).poll(context);
         CURRENT.set(before);
         polled
     })
@@ -70,6 +72,7 @@ fn parse(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use std::future::ready;
+    use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
     use super::*;
@@ -112,8 +115,9 @@ mod tests {
     fn each_task_has_its_own_caller() {
         let mut context = Context::from_waker(Waker::noop());
         let mut yielded = false;
-        let inner = within(Some(Rc::new(Says("wrong"))), async { parent() });
-        let outer = within(Some(Rc::new(Says(VALID))), async {
+        let inner = pin!(async { parent() });
+        let inner = within(Some(Rc::new(Says("wrong"))), inner);
+        let outer = pin!(async {
             poll_fn(|_| match std::mem::replace(&mut yielded, true) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
@@ -122,7 +126,7 @@ mod tests {
             assert_eq!(inner.await, None);
             ready(parent()).await
         });
-        let mut outer = pin!(outer);
+        let mut outer = pin!(within(Some(Rc::new(Says(VALID))), outer));
         assert!(outer.as_mut().poll(&mut context).is_pending());
         assert_eq!(parent(), None);
         let ended = outer.as_mut().poll(&mut context);

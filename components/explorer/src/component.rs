@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::rc::Rc;
 
 use provider_connection_cache::connection::{
@@ -72,7 +73,7 @@ struct Explorer;
 impl Guest for Explorer {
     async fn handle(request: WasiRequest) -> Result<Response, ErrorCode> {
         let request = Request::new(request);
-        let result = trace::within(Some(request.caller()), respond(&request)).await;
+        let result = trace::within(Some(request.caller()), pin!(respond(&request))).await;
         service::send(protected(finish(&request, result))).await
     }
 }

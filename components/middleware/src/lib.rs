@@ -10,6 +10,7 @@
 mod next;
 
 use std::cell::OnceCell;
+use std::pin::pin;
 use std::rc::Rc;
 
 use provider_connection_cache::connection::Id;
@@ -119,7 +120,7 @@ async fn write(id: Id, request: Request) -> Result<Response, ErrorCode> {
             }
         }
     };
-    match trace::within(Some(headers), written).await {
+    match trace::within(Some(headers), pin!(written)).await {
         Ok(response) => response,
         Err(problem) => service::send(Answer::from(problem)).await,
     }
