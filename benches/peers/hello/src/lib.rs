@@ -1,5 +1,8 @@
-//! The floors: an answer that waits for nothing, sent the way the cache sends its own; and
-//! the same after a GET whose reply nobody reads, on a connection that all requests share.
+//! The floors: a request of which the same headers are read as the cache reads, and an answer with the same
+//! headers, sent the way the cache sends its own; and the same after a GET whose reply nobody reads,
+//! on a connection that all requests share.
+
+use std::hint::black_box;
 
 use provider_connection_cache::http::{answer::Answer, service};
 use spin_sdk::wasip3::exports::http::handler::Guest;
@@ -14,9 +17,16 @@ spin_sdk::wasip3::http::service::export!(Hello with_types_in spin_sdk::wasip3);
 
 impl Guest for Hello {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let headers = request.get_headers();
+        for name in ["authorization", "if-none-match"] {
+            black_box(headers.get(name));
+        }
         wait(&request).await?;
         let body = SUMMARY.trim_end().as_bytes().to_vec();
-        let answer = Answer::new(200).body("application/json", body);
+        let answer = Answer::new(200)
+            .body("application/json", body)
+            .header("cache-status", "provider-connection-cache; hit")
+            .header("etag", "\"0123456789abcdef\"");
         service::send(answer).await
     }
 }
