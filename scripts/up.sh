@@ -191,7 +191,7 @@ start_server() {
         [ -z "$value" ] || export "SPIN_VARIABLE_$name=$value"
     done
     # What all tests run under: docs/security.md.
-    export SPIN_MAX_INSTANCE_MEMORY=${SPIN_MAX_INSTANCE_MEMORY:-268435456}
+    export SPIN_MAX_INSTANCE_MEMORY=${SPIN_MAX_INSTANCE_MEMORY:-134217728}
     # What it prints is about the server; stdout is for what the caller is told.
     if has_spin; then
         spin up --from "$manifest" --listen "127.0.0.1:$port" >&2 &

@@ -1,6 +1,7 @@
 //! What a guest needs of an async runtime, and the host does not bring: time limits, tasks that
 //! wait for each other, and work that many callers share.
 
+pub mod backpressure;
 pub mod clock;
 pub mod deadline;
 mod notify;
