@@ -11,4 +11,5 @@ pub(crate) mod semaphore;
 pub(crate) mod singleflight;
 pub(crate) mod stream;
 pub(crate) mod task;
+pub(crate) mod timings;
 pub mod trace;
