@@ -184,14 +184,14 @@ start_server() {
     local name value
     for name in REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REPLICA_ADDRESS \
         KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS \
-        EDGE_CACHE_TTL_MS EDGE_CACHE_STORE EDGE_CACHE_ENTRIES STATS \
+        EDGE_CACHE_TTL_MS EDGE_CACHE_STORE EDGE_CACHE_ENTRIES STATS SERVER_TIMING \
         ORIGIN_URL ORIGIN_ADDRESS ORIGIN_TOKEN ORIGIN_TIMEOUT_MS NEGATIVE_TTL REFRESH_AHEAD STALE_IF_ERROR \
         TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER_TOKEN; do
         value=${!name:-}
         [ -z "$value" ] || export "SPIN_VARIABLE_$name=$value"
     done
     # What all tests run under: docs/security.md.
-    export SPIN_MAX_INSTANCE_MEMORY=${SPIN_MAX_INSTANCE_MEMORY:-268435456}
+    export SPIN_MAX_INSTANCE_MEMORY=${SPIN_MAX_INSTANCE_MEMORY:-134217728}
     # What it prints is about the server; stdout is for what the caller is told.
     if has_spin; then
         spin up --from "$manifest" --listen "127.0.0.1:$port" >&2 &

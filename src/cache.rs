@@ -2,6 +2,7 @@
 
 mod conditional_write;
 mod edge_cache;
+mod encoded_batch;
 mod id_pages;
 mod lookup;
 mod marker;
@@ -18,6 +19,7 @@ use futures_util::future::{LocalBoxFuture, join};
 use spin_sdk::wasip3::clocks::monotonic_clock;
 
 pub use self::conditional_write::{Condition, Removal};
+pub use self::encoded_batch::EncodedBatch;
 pub use self::id_pages::{Cursor, IdPage};
 pub use self::lookup::{Absence, Entry, Forward, Lookup, Outcome};
 
@@ -322,19 +324,17 @@ impl Cache {
     /// Stores all of the connections, or none of them.
     pub fn set_many(
         &self,
-        connections: Batch<ProviderConnection>,
+        connections: EncodedBatch,
         ttl: Option<Ttl>,
     ) -> LocalBoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let ids: Vec<_> = connections.iter().map(|one| one.fields().id).collect();
-            let values = connections.0.into_iter().map(|one| entry::encode(&one));
-            let values = values.collect();
+            let EncodedBatch { ids, entries, .. } = connections;
             let ttl = ttl.unwrap_or(self.default_ttl);
             let auxiliary = self.auxiliary_keys(&ids, ttl);
             let keys = self.keyspace.entries(&ids);
             let set = async {
                 let redis = self.redis()?;
-                redis.set_many(&keys, values, ttl, &auxiliary).await
+                redis.set_many(&keys, entries, ttl, &auxiliary).await
             };
             let write = pin!(self.write(&ids, Box::pin(set)));
             self.stats.measure(Operation::SetMany, write).await

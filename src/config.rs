@@ -29,6 +29,8 @@ pub(crate) struct CacheConfig {
     pub(crate) default_ttl: Ttl,
     /// Whether operations are counted.
     pub(crate) stats: bool,
+    /// Whether lookups over HTTP say what they spent their time on.
+    pub(crate) server_timing: bool,
     /// None turns the edge cache off.
     pub(crate) edge_cache: Option<EdgeCacheConfig>,
     /// None leaves a miss to the caller.
@@ -89,6 +91,7 @@ impl TryFrom<&Variables> for CacheConfig {
             key_prefix: variables.get(Variable::KeyPrefix).to_owned(),
             default_ttl: Ttl::from_seconds(default_ttl).unwrap_or(Ttl::DEFAULT),
             stats: variables.switch(Variable::Stats, true)?,
+            server_timing: variables.switch(Variable::ServerTiming, false)?,
             edge_cache: EdgeCacheConfig::read(variables)?,
             origin: OriginConfig::read(variables)?,
         })
@@ -221,6 +224,7 @@ mod tests {
             (Variable::EdgeCacheEntries, "0"),
             (Variable::EdgeCacheEntries, "1000001"),
             (Variable::Stats, "no"),
+            (Variable::ServerTiming, "yes"),
             (Variable::OriginUrl, "http://origin/"),
             (Variable::OriginToken, "to ken"),
             (Variable::OriginToken, "token\r\nx: y"),

@@ -13,6 +13,7 @@ pub mod problem;
 pub mod query;
 pub mod request;
 pub mod route;
+mod server_timing;
 pub mod service;
 pub mod stats_json;
 pub mod tokens;

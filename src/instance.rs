@@ -16,6 +16,8 @@ pub struct Instance {
     pub cache: Rc<Cache>,
     /// The timer of everything in flight.
     pub(crate) timer: Rc<Timer>,
+    /// Whether lookups over HTTP say what they spent their time on.
+    pub(crate) server_timing: bool,
 }
 
 impl Instance {
@@ -29,7 +31,9 @@ impl Instance {
             }
             let timer = Rc::<Timer>::default();
             let config = checked(CacheConfig::try_from(&variables));
+            let server_timing = config.as_ref().is_ok_and(|config| config.server_timing);
             Self {
+                server_timing,
                 cache: Cache::new(config, upstream, &timer),
                 timer,
             }

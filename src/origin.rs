@@ -26,6 +26,8 @@ use crate::log;
 use crate::rt::clock;
 use crate::rt::deadline::Timer;
 use crate::rt::stream;
+use crate::rt::timings::{self, Part};
+use crate::rt::trace;
 use crate::stats::{Counter, Stats};
 
 /// The largest answer that is read: 64 KiB, as much as `PUT` may store.
@@ -115,6 +117,7 @@ impl Origin {
 
     /// Asks for a connection.
     pub(crate) async fn fetch(&self, id: Id) -> Result<Fetched, Failure> {
+        let _part = timings::begin(Part::Origin);
         self.stats.increment(Counter::OriginRequests);
         let deadline = self.timer.deadline(self.config.timeout);
         let fetched = deadline.race(pin!(self.exchange(id))).await;
@@ -166,6 +169,10 @@ impl Origin {
         if let Some(token) = &self.config.token {
             let bearer = format!("Bearer {}", token.expose());
             headers.push(("authorization".to_owned(), bearer.into_bytes()));
+        }
+        // The caller's other headers are the caller's own affair.
+        if let Some(parent) = trace::parent_to_pass_on() {
+            headers.push((trace::PARENT.to_owned(), parent.into_bytes()));
         }
         let refused = |()| Error::NotAllowed;
         let headers = Fields::from_list(&headers).map_err(|_| Error::NotAllowed)?;

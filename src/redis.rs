@@ -60,16 +60,16 @@ const NOTHING: &str = "return 0";
 /// This many bytes show that a value is too large for an entry.
 const CAP: usize = MAX_STORED + 1;
 
-/// The batches of an instance may have this many entries in memory at a time: as many as two of the
-/// largest batches. Spin serves 16 requests in an instance. As many of the largest batches, of
-/// 64 MiB each, would end it.
-const ENTRIES_IN_MEMORY: usize = 2_000;
+/// The size of the largest entry that the cache writes. What others write may be larger.
+const LARGEST_ENTRY: usize = 64 << 10;
 
-/// A batch of this size needs no permit, because 16 of them are less than one of the largest.
-const SMALL_BATCH: usize = 20;
+/// The batches of an instance may have this much of entries in memory at a time, in bytes: as much as
+/// the largest batch that is read. Spin serves 16 requests in an instance, and an instance may have no
+/// more than 128 MiB (Akamai Functions).
+const BATCH_MEMORY: usize = 1_000 * LARGEST_ENTRY;
 
-/// An entry that is written is in memory more than once: as a value, an argument, and sent bytes.
-const PERMITS_FOR_A_WRITE: usize = 2;
+/// A batch of this size waits for no others, because 16 of them are less than one of the largest.
+const SMALL_BATCH: usize = 20 * LARGEST_ENTRY;
 
 /// The value of a key.
 pub(crate) struct RawValue {
@@ -106,7 +106,8 @@ pub(crate) struct Redis {
     replica: Option<Rc<Link>>,
     timer: Rc<Timer>,
     timeout: Duration,
-    memory: Semaphore,
+    /// Its permits are bytes.
+    batch_memory: Semaphore,
     /// Whether at most [`CAP`] bytes of a value are read.
     ///
     /// The host puts values into the memory of the instance, which traps if there is no room, and gets
@@ -134,7 +135,7 @@ impl Redis {
             }),
             timer,
             timeout: config.timeout,
-            memory: Semaphore::new(ENTRIES_IN_MEMORY),
+            batch_memory: Semaphore::new(BATCH_MEMORY),
             capped: Cell::new(false),
         }
     }
@@ -171,7 +172,7 @@ impl Redis {
         if keys.is_empty() {
             return Ok((Vec::new(), None));
         }
-        let (permit, deadline) = self.admit(keys.len()).await?;
+        let (permit, deadline) = self.admit(keys.len() * LARGEST_ENTRY).await?;
         let command = if self.capped.get() {
             capped(GET_CAPPED, keys)
         } else {
@@ -215,7 +216,9 @@ impl Redis {
         if keys.is_empty() {
             return Ok(());
         }
-        let (_permit, deadline) = self.admit(PERMITS_FOR_A_WRITE * keys.len()).await?;
+        // A value is in memory twice: for a second attempt, and as it is sent.
+        let bytes = 2 * values.iter().map(Vec::len).sum::<usize>();
+        let (_permit, deadline) = self.admit(bytes).await?;
         let command = Command::script(Purpose::Write, SET_MANY, keys)
             .integer(ttl.seconds().into())
             .args(values);
@@ -289,17 +292,17 @@ impl Redis {
         self.primary.call(&command, &self.deadline()).await
     }
 
-    /// Waits until this many entries may be in memory, and returns the deadline of the operation.
+    /// Waits until a batch of this many bytes may be in memory, and returns the deadline of the operation.
     ///
     /// It waits for at most half of the time. A command that is sent with no time left would look like
     /// a Redis that does not answer.
-    async fn admit(&self, entries: usize) -> Result<(Option<Permit<'_>>, Deadline), Error> {
+    async fn admit(&self, bytes: usize) -> Result<(Option<Permit<'_>>, Deadline), Error> {
         let deadline = self.deadline();
-        if entries <= SMALL_BATCH {
+        if bytes <= SMALL_BATCH {
             return Ok((None, deadline));
         }
         let half = deadline.at_most(self.timeout / 2);
-        let permit = half.race(pin!(self.memory.acquire(entries))).await;
+        let permit = half.race(pin!(self.batch_memory.acquire(bytes))).await;
         Ok((Some(permit.ok_or(Error::Timeout)?), deadline.restarted()))
     }
 

@@ -1,6 +1,7 @@
 //! What a guest needs of an async runtime, and the host does not bring: time limits, tasks that
 //! wait for each other, and work that many callers share.
 
+pub mod backpressure;
 pub mod clock;
 pub mod deadline;
 mod notify;
@@ -10,4 +11,5 @@ pub(crate) mod semaphore;
 pub(crate) mod singleflight;
 pub(crate) mod stream;
 pub(crate) mod task;
+pub(crate) mod timings;
 pub mod trace;

@@ -14,6 +14,8 @@ pub use self::histogram::BOUNDS;
 pub(crate) use self::histogram::Histogram;
 pub use self::hours::{Hour, HourStats, Hours};
 
+use crate::rt::timings::{self, Part};
+
 /// An operation of the cache, under the name of its WIT function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "kebab-case")]
@@ -301,6 +303,10 @@ impl Stats {
         operation: Operation,
         work: impl Future<Output = T> + Unpin,
     ) -> T {
+        let _part = match operation.is_lookup() {
+            true => timings::begin(Part::Lookup),
+            false => None,
+        };
         if self.listener.get().is_none() {
             return work.await;
         }

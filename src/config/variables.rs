@@ -53,6 +53,7 @@ pub(crate) enum Variable {
     EdgeCacheStore,
     EdgeCacheEntries,
     Stats,
+    ServerTiming,
     OriginUrl,
     OriginToken,
     OriginTimeoutMs,

@@ -11,7 +11,7 @@ use spin_sdk::wasip3::wit_future;
 use super::problem::{Kind, Problem};
 use crate::rt::deadline::Timer;
 use crate::rt::stream;
-use crate::rt::trace::Caller;
+use crate::rt::trace::{self, Caller};
 
 /// The largest body that is read: 64 KiB.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -126,6 +126,6 @@ impl Headers {
 
 impl Caller for Headers {
     fn traceparent(&self) -> Option<Vec<u8>> {
-        self.get("traceparent")
+        self.get(trace::PARENT)
     }
 }

@@ -13,6 +13,7 @@ use super::answer::Answer;
 use super::handlers::Handlers;
 use super::problem::Problem;
 use super::request::{Head as _, Request};
+use super::server_timing;
 use super::tokens::Tokens;
 use crate::config::ConfigError;
 use crate::instance::Instance;
@@ -46,7 +47,11 @@ impl Service {
 
     /// Answers a request.
     pub fn answer<'a>(&'a self, request: &'a Request) -> LocalBoxFuture<'a, Answer> {
-        Box::pin(async move { finish(request, self.respond(request).await) })
+        let answer = Box::pin(async move { finish(request, self.respond(request).await) });
+        match self.handlers.instance.server_timing {
+            true => Box::pin(server_timing::timed(answer)),
+            false => answer,
+        }
     }
 
     async fn respond(&self, request: &Request) -> Result<Answer, Problem> {

@@ -20,6 +20,7 @@ use crate::log;
 use crate::rt::deadline::{Deadline, Timer, nanoseconds};
 use crate::rt::singleflight::{Flight, Leader};
 use crate::rt::task::spawn;
+use crate::rt::timings::{self, Part};
 use crate::stats::{Counter, Stats};
 
 /// How long a caller waits where it has little hope: for the probe of a Redis that failed, or on a
@@ -341,6 +342,7 @@ impl Link {
         command: &Command,
         deadline: &Deadline,
     ) -> Result<Reply, Error> {
+        let _part = timings::begin(Part::Redis);
         let purpose = command.purpose();
         let checkout = self.check_out(purpose, deadline).await?;
         match self.send(command, &checkout, deadline).await {

@@ -1,5 +1,5 @@
 //! The caller on whose behalf a task works: its `traceparent` (W3C Trace Context, section 3.2) goes
-//! into the log.
+//! into the log, and to the origin.
 //!
 //! The tasks of an instance take turns, so the caller is kept beside the task that is polled, and
 //! not passed down in every argument.
@@ -13,8 +13,11 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<dyn Caller>>> = const { RefCell::new(None) };
 }
 
-/// A caller. Its header is read only when there is something to log, because reading it costs a
-/// call to the host.
+/// The name of the header.
+pub(crate) const PARENT: &str = "traceparent";
+
+/// A caller. Its header is read only when there is something to log or to ask the origin, because
+/// reading it costs a call to the host.
 pub trait Caller {
     /// Returns the `traceparent` as it was sent.
     fn traceparent(&self) -> Option<Vec<u8>>;
@@ -44,6 +47,14 @@ pub(crate) fn parent() -> Option<String> {
     let said = caller()?.traceparent()?;
     let known = parse(str::from_utf8(&said).ok()?)?;
     Some(known.to_owned())
+}
+
+/// Returns the `traceparent` of the current caller, if it is valid, in version 00: the highest that is
+/// known here (section 3.2.4).
+pub(crate) fn parent_to_pass_on() -> Option<String> {
+    let parent = parent()?;
+    let (_version, rest) = parent.split_once('-')?;
+    Some(format!("00-{rest}"))
 }
 
 /// Returns the part of a `traceparent` that version 00 defines. A higher version may add more.

@@ -57,33 +57,65 @@ async fn the_largest_body_and_the_largest_lookup_have_their_measure() {
     );
 }
 
+/// A thousand connections, with ciphertexts of this size.
+fn batch(ciphertext: usize) -> Vec<ProviderConnection> {
+    let with_ciphertext = |number| {
+        let mut connection = connection(&id(number));
+        let credentials = connection.credentials.as_mut().unwrap();
+        credentials.encrypted_data = "x".repeat(ciphertext);
+        connection
+    };
+    (0..1_000).map(with_ciphertext).collect()
+}
+
+/// What `batch` may have at most: the entries are 16 MiB together.
+const LARGEST_IN_A_BATCH: usize = 16_000;
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_batch_has_its_measure_and_a_larger_one_is_refused() {
+async fn the_largest_batches_have_their_measure() {
     let redis = Redis::start(&[]);
     let ids: Vec<_> = (0..1_000).map(id).collect();
-    let all: Vec<_> = ids.iter().map(|id| largest_connection(id)).collect();
-    let mut writer = Cache::with(&redis, &[("key_prefix", "measured")]).await;
-    writer.set_many(&all, None).await.unwrap();
-    assert!(writer.peak_memory() < 220 * MIB, "{}", writer.peak_memory());
-    let mut reader = Cache::with(&redis, &[("key_prefix", "measured")]).await;
+    let mut writer = Cache::over(&redis).await;
+    writer
+        .set_many(&batch(LARGEST_IN_A_BATCH), None)
+        .await
+        .unwrap();
+    assert!(writer.peak_memory() < 50 * MIB, "{}", writer.peak_memory());
+    let mut reader = Cache::over(&redis).await;
+    for id in &ids {
+        redis.set(&reader.key(id), largest_entry(id));
+    }
     let found = reader.get_many(&ids).await.unwrap();
     assert!(found.iter().all(Option::is_some));
     assert!(reader.peak_memory() < 80 * MIB, "{}", reader.peak_memory());
+}
 
-    let mut larger = largest_connection(&ids[0]);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_larger_connection_and_a_larger_batch_are_refused() {
+    let redis = Redis::start(&[]);
+    let mut cache = Cache::over(&redis).await;
+    let refused = |message: &str| Err(Error::InvalidArgument(message.to_owned()));
+    let mut larger = largest_connection(&id(1));
     larger
         .credentials
         .as_mut()
         .unwrap()
         .encrypted_data
         .push('x');
-    let refused = writer.set(&larger, None).await;
     assert_eq!(
-        refused,
-        Err(Error::InvalidArgument(
-            "encrypted_data must be at most 65,536 bytes".to_owned()
-        ))
+        cache.set(&larger, None).await,
+        refused("encrypted_data must be at most 65,536 bytes")
     );
+    let too_large = refused("connections must be at most 16 MiB together, as JSON");
+    assert_eq!(cache.set_many(&batch(KIB_64), None).await, too_large);
+    // JSON has six bytes for each of these.
+    let mut escaped = batch(5_000);
+    for connection in &mut escaped {
+        let credentials = connection.credentials.as_mut().unwrap();
+        credentials.encrypted_data = "\u{1}".repeat(5_000);
+    }
+    assert_eq!(cache.set_many(&escaped, None).await, too_large);
+    assert_eq!(redis.get(&cache.key(&id(1))), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +153,7 @@ async fn an_instance_does_not_grow_with_the_number_of_its_requests() {
     assert_nothing_trapped(&service.log());
 }
 
-/// As many at a time as Spin has in an instance, under a limit that holds no more than three.
+/// As many at a time as Spin has in an instance, under a limit that holds one.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_largest_batches_at_the_same_time_wait_for_each_other() {
     let redis = Redis::start(&[]);
@@ -133,7 +165,42 @@ async fn the_largest_batches_at_the_same_time_wait_for_each_other() {
     for found in cache.get_many_at_once(16, &ids).await {
         assert!(found.unwrap().iter().all(Option::is_some));
     }
-    assert!(cache.peak_memory() < 220 * MIB, "{}", cache.peak_memory());
+    assert!(cache.peak_memory() < 80 * MIB, "{}", cache.peak_memory());
+}
+
+/// The same with writes among them, whose arguments are in memory before they can wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_writes_and_reads_at_the_same_time_wait_for_each_other() {
+    let redis = Redis::start(&[]);
+    let mut cache = Cache::over(&redis).await;
+    let ids: Vec<_> = (1_000..2_000).map(id).collect();
+    for id in &ids {
+        redis.set(&cache.key(id), largest_entry(id));
+    }
+    let written = batch(LARGEST_IN_A_BATCH);
+    for (set, found) in cache.set_and_get_many_at_once(8, &written, &ids).await {
+        assert_eq!(set, Ok(()));
+        assert!(found.unwrap().iter().all(Option::is_some));
+    }
+    assert!(cache.peak_memory() < 100 * MIB, "{}", cache.peak_memory());
+}
+
+/// The same over HTTP.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_lookups_at_the_same_time_wait_for_each_other() {
+    let redis = Redis::start(&[]);
+    let service = Service::reusing(&redis, &[], LASTING).await;
+    let ids: Vec<_> = (0..1_000).map(id).collect();
+    for id in &ids {
+        redis.set(&service.key(id), largest_entry(id));
+    }
+    let lookups = (0..16).map(|_| service.look_up(json!({ "ids": ids }).to_string()));
+    for found in futures_util::future::join_all(lookups).await {
+        assert_eq!(found.status, 200);
+        let cache_status = found.header("cache-status");
+        assert!(cache_status.ends_with("hit"), "{cache_status}");
+    }
+    assert_nothing_trapped(&service.log());
 }
 
 /// What waited for others in the instance says nothing of Redis.
@@ -150,7 +217,7 @@ async fn batches_that_wait_for_each_other_do_not_open_the_circuit_breaker() {
     assert!(matches!(cache.lookup(&id(1)).await, Ok(LookupResult::Miss)));
     proxy.set(Fault::Slow(Duration::from_millis(1_400)));
     let ids: Vec<_> = (0..1_000).map(id).collect();
-    // Two at a time, 1.4 s each: the last have no time left, and the next finds Redis there.
+    // One at a time, 1.4 s each: the last have no time left, and the next finds Redis there.
     for found in cache.get_many_at_once(8, &ids).await {
         assert!(found.unwrap().iter().all(Option::is_none));
     }

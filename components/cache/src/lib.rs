@@ -9,11 +9,14 @@ mod convert;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use provider_connection_cache::cache::{Absence, Batch, Cursor, Entry, Forward, Lookup, Outcome};
+use provider_connection_cache::cache::{
+    Absence, Batch, Cursor, EncodedBatch, Entry, Forward, Lookup, Outcome,
+};
 use provider_connection_cache::config::{MAX_TTL_SECONDS, Ttl};
 use provider_connection_cache::connection::{Id, InvalidField, ProviderConnection};
 use provider_connection_cache::instance::Instance;
 use provider_connection_cache::origin::Upstream;
+use provider_connection_cache::rt::backpressure::Backpressure;
 use provider_connection_cache::rt::clock::now;
 use provider_connection_cache::rt::deadline::nanoseconds;
 use provider_connection_cache::rt::once::once;
@@ -36,6 +39,10 @@ mod bindings {
 
 use bindings::exports::provider::connection_cache::cache::Guest;
 use bindings::provider::connection_cache::types as wit;
+
+/// While more bytes than these are being written, no other call begins: the arguments of a few such
+/// batches at a time would be all the memory of an instance.
+const LARGE_BATCH: usize = 1 << 20;
 
 thread_local! {
     static INSTANCE: OnceCell<Rc<Instance>> = const { OnceCell::new() };
@@ -193,8 +200,9 @@ impl Guest for CacheExport {
             .into_iter()
             .map(ProviderConnection::try_from)
             .collect::<Result<_, _>>()?;
-        let connections = Batch::new("connections", connections)?;
+        let connections = EncodedBatch::new(connections)?;
         let ttl = parse_ttl(ttl_seconds)?;
+        let _alone = (connections.bytes() > LARGE_BATCH).then(Backpressure::new);
         Ok(instance().await.cache.set_many(connections, ttl).await?)
     }
 

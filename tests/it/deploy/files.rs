@@ -47,9 +47,9 @@ fn what_would_be_refused_is_found() {
         ),
         (
             "deployment.yaml",
-            "--max-instance-memory=268435456",
-            "--max-instance-memory=256Mi",
-            "'256Mi' does not match",
+            "--max-instance-memory=134217728",
+            "--max-instance-memory=128Mi",
+            "'128Mi' does not match",
         ),
         (
             "deployment.yaml",

@@ -5,6 +5,7 @@ mod inspect;
 mod log;
 mod metrics;
 mod reports;
+mod server_timing;
 mod stats;
 
 use std::time::{Duration, Instant};

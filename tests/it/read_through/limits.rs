@@ -72,6 +72,7 @@ async fn nothing_of_the_caller_is_sent_on() {
     let call = call.header("x-http-method-override", "DELETE");
     assert_eq!(service.send(call).await.status, 200);
     assert_eq!(origin.seen_targets(), [format!("/connections/{}", id(1))]);
+    assert_eq!(origin.seen_header("x-http-method-override"), None);
     assert_eq!(origin.connections().unwrap(), 1);
 }
 

@@ -142,6 +142,30 @@ impl Cache {
         results.into_iter().map(result).collect()
     }
 
+    /// `set-many` of these so often at the same time, each beside `get-many` of the ids.
+    pub async fn set_and_get_many_at_once(
+        &mut self,
+        times: usize,
+        connections: &[ProviderConnection],
+        ids: &[String],
+    ) -> Vec<(Outcome<()>, Outcome<Vec<Option<ProviderConnection>>>)> {
+        let Self { store, exports, .. } = self;
+        let cache = exports.provider_connection_cache_cache();
+        let calls = async |accessor: &wasmtime::component::Accessor<HostState>| {
+            let call = |_| {
+                let set = cache.call_set_many(accessor, connections.to_vec(), None);
+                futures_util::future::join(set, cache.call_get_many(accessor, ids.to_vec()))
+            };
+            futures_util::future::join_all((0..times).map(call)).await
+        };
+        let results = store.run_concurrent(calls).await.expect("no trap");
+        let result = |(set, get): (wasmtime::Result<_>, wasmtime::Result<_>)| {
+            let set = set.expect("set_many trapped");
+            (set, get.expect("get_many trapped"))
+        };
+        results.into_iter().map(result).collect()
+    }
+
     /// Lets it go on with what it does beside its calls.
     pub async fn wait(&mut self, duration: std::time::Duration) {
         let pause = async |_: &wasmtime::component::Accessor<HostState>| {

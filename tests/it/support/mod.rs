@@ -41,7 +41,7 @@ pub fn variables(redis: &redis::Redis, more: &[(&str, &str)]) -> Variables {
 }
 
 /// The most memory that an instance has in any test: docs/security.md says what it is for.
-pub const MAX_INSTANCE_MEMORY: usize = 256 << 20;
+pub const MAX_INSTANCE_MEMORY: usize = 128 << 20;
 
 /// What all tests have in common of how the host runs the component.
 pub fn options(variables: Variables, log: &LogSink) -> AppOptions {
