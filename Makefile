@@ -9,10 +9,18 @@ SETTINGS := REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REP
 	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS \
 	EDGE_CACHE_TTL_MS EDGE_CACHE_STORE EDGE_CACHE_ENTRIES STATS \
 	ORIGIN ORIGIN_FAULT ORIGIN_URL ORIGIN_TOKEN ORIGIN_TIMEOUT_MS NEGATIVE_TTL REFRESH_AHEAD STALE_IF_ERROR \
-	TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER EXPLORER_TOKEN PORT EXAMPLE
+	TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER EXPLORER_TOKEN PORT EXAMPLE SPIN
 $(foreach name,$(SETTINGS),$(if $(filter command,$(origin $(name))),\
 	$(eval override $(name) := $$(value $(name)))))
 export $(SETTINGS)
+
+# A misspelt setting would be ignored. Those of other commands are here too; what make, cargo, rustc, compilers and
+# Spin read is theirs to judge.
+KNOWN := $(SETTINGS) SECONDS ONLY REDIS_SERVER CHROMIUM ADVISORY_DB
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(firstword $(filter-out $(KNOWN) SHELL PATH TMPDIR MAKE% CARGO% RUST% SPIN_% SSL_% %PROXY %proxy CC% CXX% %FLAGS,$(GIVEN)))
+$(if $(UNKNOWN),$(error unknown setting $(UNKNOWN)$(foreach name,$(shell scripts/nearest.sh '$(UNKNOWN)' $(KNOWN)), \
+	(did you mean $(name)?)); `make help` names the settings))
 
 COMPONENT := provider-connection-cache
 # The library, the components over it, and one that tests the hosts.
@@ -21,8 +29,10 @@ COMPONENTS := $(addprefix -p ,$(COMPONENT) $(COMPONENT)-component $(COMPONENT)-s
 HOST := provider-connection-cache-host
 TARGET := wasm32-unknown-unknown
 
-help: ## list the targets
+help: ## list the targets, and the settings of make up
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@printf '\nsettings of make up, after it or in the environment (docs/configuration.md):\n'
+	@echo $(SETTINGS) | fold -s -w 76 | sed 's/^/  /'
 
 # Says what is missing, and adds the WebAssembly targets.
 tools:
