@@ -9,10 +9,18 @@ SETTINGS := REDIS_ADDRESS REDIS_USERNAME REDIS_PASSWORD REDIS_DATABASE REDIS_REP
 	KEY_PREFIX CACHE_PROVIDER_TTL REDIS_TIMEOUT_MS \
 	EDGE_CACHE_TTL_MS EDGE_CACHE_STORE EDGE_CACHE_ENTRIES STATS SERVER_TIMING \
 	ORIGIN ORIGIN_FAULT ORIGIN_URL ORIGIN_TOKEN ORIGIN_TIMEOUT_MS NEGATIVE_TTL REFRESH_AHEAD STALE_IF_ERROR \
-	TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER EXPLORER_TOKEN PORT EXAMPLE
+	TTL_JITTER READ_TOKEN WRITE_TOKEN EXPLORER EXPLORER_TOKEN PORT EXAMPLE SPIN
 $(foreach name,$(SETTINGS),$(if $(filter command,$(origin $(name))),\
 	$(eval override $(name) := $$(value $(name)))))
 export $(SETTINGS)
+
+# A misspelt setting would be ignored. Those of other commands are here too; what make, cargo, rustc, compilers and
+# Spin read is theirs to judge.
+KNOWN := $(SETTINGS) SECONDS ONLY REDIS_SERVER CHROMIUM ADVISORY_DB
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(firstword $(filter-out $(KNOWN) SHELL PATH TMPDIR MAKE% CARGO% RUST% SPIN_% SSL_% %PROXY %proxy CC% CXX% %FLAGS,$(GIVEN)))
+$(if $(UNKNOWN),$(error unknown setting $(UNKNOWN)$(foreach name,$(shell scripts/nearest.sh '$(UNKNOWN)' $(KNOWN)), \
+	(did you mean $(name)?)); `make help` names the settings))
 
 COMPONENT := provider-connection-cache
 # The library, the components over it, and one that tests the hosts.
@@ -21,15 +29,18 @@ COMPONENTS := $(addprefix -p ,$(COMPONENT) $(COMPONENT)-component $(COMPONENT)-s
 HOST := provider-connection-cache-host
 TARGET := wasm32-unknown-unknown
 
-help: ## list the targets
+help: ## list the targets, and the settings of make up
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@printf '\nsettings of make up, after it or in the environment (docs/configuration.md):\n'
+	@echo $(SETTINGS) | fold -s -w 76 | sed 's/^/  /'
 
 # Says what is missing, and adds the WebAssembly targets.
 tools:
 	@scripts/tools.sh
 
 build: tools ## build the components into dist/
-	cargo run --quiet --profile host -p xtask
+	@scripts/step.sh --once dist/provider-connection-explorer.wasm "about a minute" "building the components" \
+		cargo run --profile host -p xtask
 
 up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo, EXPLORER=1, EXAMPLE=…)
 	@scripts/up.sh
@@ -42,13 +53,15 @@ test: rust-consumer python-consumer middleware key-value-probe templates ## run 
 
 soak: SECONDS ?= 120
 soak: build ## read and write for SECONDS=120 while Redis fails, alone and with an edge cache (SPIN=…)
-	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" SOAK_SECONDS=$(SECONDS) \
+	@redis=$$(scripts/redis.sh) && scripts/step.sh "building the tests" \
+		cargo test --no-run --profile host -p $(COMPONENT) --test it && \
+		echo "reading and writing for $(SECONDS) s" >&2 && REDIS_SERVER="$$redis" SOAK_SECONDS=$(SECONDS) \
 		cargo test --profile host -p $(COMPONENT) --test it -- \
 		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis \
 		soak::with_an_edge_cache_no_answer_is_older_than_it_may_be
 
 interface: tools ## write docs/interface.md from the comments in wit/
-	cargo run --quiet --profile host -p xtask -- interface
+	@scripts/step.sh "building what writes it" cargo run --profile host -p xtask -- interface
 
 screenshots: build ## take the pictures of the explorer in docs/ anew
 	REDIS_SERVER="$$(scripts/redis.sh)" CHROMIUM="$$(scripts/debian.sh chromium "$${CHROMIUM:-chromium}")" SCREENSHOTS=docs && \
@@ -57,7 +70,7 @@ screenshots: build ## take the pictures of the explorer in docs/ anew
 
 fuzz: SECONDS ?= 60
 fuzz: ## fuzz each target of fuzz/ for SECONDS=60
-	scripts/fuzz.sh $(SECONDS)
+	@scripts/fuzz.sh $(SECONDS)
 
 bench: rust-consumer python-consumer middleware ## compare with other servers, in 25 minutes: docs/benchmarks.md (SPIN=… ONLY=distance)
 	scripts/bench.sh $(if $(ONLY),--only=$(ONLY))
@@ -80,23 +93,23 @@ check: tools ## check format, lints, documentation, dependencies and their licen
 	scripts/deny.sh
 	scripts/lint.sh
 
-# The examples, by the commands of their spin.toml, which leave them where that looks for them.
-build_example = cd examples/$(1) && unset CARGO_TARGET_DIR && eval "$$(sed -n 's/^command = "\(.*\)"$$/\1/p' spin.toml)"
+build_example = scripts/step.sh "building examples/$(1)" scripts/example.sh $(1)
 
 rust-consumer: build ## build examples/rust-consumer, which imports the cache
 middleware: build ## build examples/middleware, before which the cache stands
 rust-consumer middleware:
-	$(call build_example,$@)
+	@$(call build_example,$@)
 
 python-consumer: build dist/python-consumer.wasm ## build examples/python-consumer
 
 key-value-probe: tools ## build tests/key-value, which tests the key-value stores of the hosts
-	unset CARGO_TARGET_DIR && cargo build --quiet --release --package $@ --target wasm32-wasip2
+	@unset CARGO_TARGET_DIR && scripts/step.sh "building tests/key-value" \
+		cargo build --release --package $@ --target wasm32-wasip2
 
 # With the tools that the example lists, in 8 s, so only if something changed.
 dist/python-consumer.wasm: $(wildcard $(addprefix examples/python-consumer/,*.py wit/*.wit requirements.txt spin.toml)) \
 		$(wildcard wit/*.wit wit/deps/*/*.wit)
-	python=$$(scripts/python.sh "$${CARGO_TARGET_DIR:-$$PWD/target}/python-consumer" examples/python-consumer/requirements.txt) && \
+	@python=$$(scripts/python.sh "$${CARGO_TARGET_DIR:-$$PWD/target}/python-consumer" examples/python-consumer/requirements.txt) && \
 		PATH="$${python%/*}:$$PATH" && $(call build_example,python-consumer)
 
 plug: rust-consumer ## compose it and the cache into one file, dist/rust-consumer.wasm, with wac

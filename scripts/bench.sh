@@ -12,7 +12,8 @@ mkdir -p "$directory"
 component() {
     local name=$1 crate=$2
     shift 2
-    cargo build --quiet --release --target wasm32-wasip2 --target-dir "$target" \
+    scripts/step.sh "building $name, to compare with" \
+        cargo build --release --target wasm32-wasip2 --target-dir "$target" \
         --manifest-path "benches/peers/$crate/Cargo.toml" "$@"
     cp "$target/wasm32-wasip2/release/$crate.wasm" "$directory/$name.wasm"
 }
@@ -32,6 +33,7 @@ component sdk-connection-per-request sdk --features connection-per-request
 # A stampede has a thousand connections, and the origin as many.
 ulimit -S -n "$(ulimit -H -n)" || true
 # All packages, as for `make test`: their features are the same then, and so are the builds.
-packages=(--quiet --profile host --workspace --exclude xtask)
-cargo build "${packages[@]}" --bins --bench compare
-cargo bench "${packages[@]}" --bench compare -- "$@"
+packages=(--profile host --workspace --exclude xtask)
+scripts/step.sh --once "$target/host/provider-connection-cache-host" "about 4 minutes" "building the benchmarks" \
+    cargo build "${packages[@]}" --bins --bench compare
+cargo bench --quiet "${packages[@]}" --bench compare -- "$@"

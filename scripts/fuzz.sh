@@ -18,12 +18,14 @@ target=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=2 CARGO_PROFILE_RELEASE_LTO=off \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_STRIP=none \
     CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true
+# No sanitizer: they need a nightly toolchain, and there is no unsafe code to watch.
+options=(--sanitizer none --features libfuzzer --target-dir "$target")
+scripts/step.sh --once "$target" "about 2 minutes" "building the fuzzers" "$fuzz" fuzz build "${options[@]}"
 for name in "$@"; do
     corpus=$target/corpus/$name seeds=fuzz/seeds/${name/round_trip/entry}
     mkdir -p "$corpus" "$target/artifacts/$name"
     echo "fuzzing $name for $seconds s"
-    # No sanitizer: they need a nightly toolchain, and there is no unsafe code to watch.
-    "$fuzz" fuzz run --sanitizer none --features libfuzzer --target-dir "$target" "$name" \
+    "$fuzz" fuzz run "${options[@]}" "$name" \
         "$corpus" "$seeds" -- -max_total_time="$seconds" -max_len=66000 -timeout=10 \
         -print_final_stats=0 -verbosity=0 -artifact_prefix="$target/artifacts/$name/"
 done

@@ -4,6 +4,7 @@
 #   node.sh DIRECTORY
 set -euo pipefail
 
+step=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/step.sh
 cd "$1"
 version=$(node --version 2>/dev/null || true)
 if ! [[ $version =~ ^v([0-9]+)\. ]] || ((BASH_REMATCH[1] < 20)) || ! command -v npm >/dev/null; then
@@ -11,6 +12,7 @@ if ! [[ $version =~ ^v([0-9]+)\. ]] || ((BASH_REMATCH[1] < 20)) || ! command -v 
     exit 1
 fi
 if ! cmp -s package-lock.json node_modules/installed.json; then
-    npm ci --silent --no-audit --no-fund --ignore-scripts >&2
+    "$step" "installing what $1/package-lock.json lists" \
+        npm ci --silent --no-audit --no-fund --ignore-scripts >&2
     cp package-lock.json node_modules/installed.json
 fi

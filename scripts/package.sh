@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 wkg=$(scripts/tools.sh wkg)
 package=provider-connection-cache.wit.wasm
 "$wkg" build --output "dist/$package"
-cargo run --quiet --profile host -p xtask -- check-wit "dist/$package"
+scripts/step.sh "comparing $package with wit/" cargo run --profile host -p xtask -- check-wit "dist/$package"
 
 # What is released, and nothing else that lies there.
 cd dist

@@ -14,7 +14,8 @@ if ! cmp -s "$requirements" "$venv/requirements.txt"; then
     }
     rm -rf "$venv"
     "$python" -m venv "$venv" >&2
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" >&2
+    "$(dirname "${BASH_SOURCE[0]}")/step.sh" "installing what $requirements lists" \
+        "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" >&2
     cp "$requirements" "$venv/"
 fi
 echo "$venv/bin/python"

@@ -16,18 +16,27 @@ CHROMIUM=$(scripts/debian.sh chromium "${CHROMIUM:-chromium}") || {
 scripts/node.sh tests/explorer
 export REDIS_SERVER PYTHON CHROMIUM
 
+target=${CARGO_TARGET_DIR:-target}
+# What it prints goes to the terminal, not through the pipes below.
+build() {
+    scripts/step.sh --once "$(compgen -G "$target/host/deps/it-*.d" | head -1)" "about 5 minutes" "building the tests" \
+        cargo test --no-run "$@"
+}
+
 if [ -z "${SPIN:-}" ]; then
     # Not xtask: it has no tests, and its "0 passed" would come last.
-    cargo test --profile host --workspace --exclude xtask --lib --bins --tests -- --show-output 2>&1 |
-        scripts/no-secrets.sh
+    tests=(--profile host --workspace --exclude xtask --lib --bins --tests)
+    build "${tests[@]}"
+    cargo test "${tests[@]}" -- --show-output 2>&1 | scripts/no-secrets.sh
     exit
 fi
 
 "$SPIN" --version
-log=${CARGO_TARGET_DIR:-target}/spin-tests.log
+tests=(--profile host --package provider-connection-cache --test it)
+build "${tests[@]}"
+log=$target/spin-tests.log
 status=0
-cargo test --profile host --package provider-connection-cache --test it -- --show-output 2>&1 |
-    scripts/no-secrets.sh | tee "$log" || status=$?
+cargo test "${tests[@]}" -- --show-output 2>&1 | scripts/no-secrets.sh | tee "$log" || status=$?
 echo "$(grep --count '^skipped on Spin: ' "$log") of these tests were skipped on Spin:"
 sed -n 's/^skipped on Spin: /    /p' "$log" | sort
 exit "$status"

@@ -31,6 +31,10 @@ build() {
         has rustup || missing "the Rust target $target. Install rustup, which can add it: https://rustup.rs"
         rustup target add "$target"
     done
+    # Of this machine and of the components alone; the whole list has Windows in it.
+    local crates=(--target "$(rustc -vV | sed -n 's/^host: //p')" --target wasm32-unknown-unknown)
+    cargo fetch --quiet --offline "${crates[@]}" 2>/dev/null ||
+        scripts/step.sh "downloading crates" cargo fetch "${crates[@]}"
 }
 
 check() {
@@ -48,31 +52,32 @@ check() {
 has_version() { [[ $(command "$1" --version 2>/dev/null) =~ (^|[^0-9.])"$2"(\.|[^0-9.]|$) ]]; }
 
 # Prints the path of a command that a crate of its name has, in a version that begins with VERSION. It
-# is built if it is not there: fast, rather than to be fast.
+# is built if it is not there, within HOW_LONG: fast, rather than to be fast.
 cargo_command() {
-    local name=$1 version=$2 root=${CARGO_TARGET_DIR:-target}/tools
+    local name=$1 version=$2 how_long=$3 root=${CARGO_TARGET_DIR:-target}/tools
     if has_version "$name" "$version"; then
         type -P "$name"
         return
     fi
     if ! has_version "$root/bin/$name" "$version"; then
         CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-            cargo install --quiet --locked --force --root "$root" --version "~$version" "$name" >&2
+            scripts/step.sh "building $name, $how_long, once" \
+            cargo install --locked --force --root "$root" --version "~$version" "$name" >&2
     fi
     echo "$root/bin/$name"
 }
 
-machete() { cargo_command cargo-machete 0.9; }
+machete() { cargo_command cargo-machete 0.9 "about half a minute"; }
 
 fuzz() {
     has c++ || missing "c++. Install a C++ compiler, such as g++ (Debian: apt-get install g++)"
-    cargo_command cargo-fuzz 0.13
+    cargo_command cargo-fuzz 0.13 "about half a minute"
 }
 
 # 50 s on two cores instead of 160, and 2 s for a check. Its settings change with its versions.
-deny() { cargo_command cargo-deny 0.20; }
+deny() { cargo_command cargo-deny 0.20 "about a minute"; }
 
 # The WIT package says which one made it.
-wkg() { cargo_command wkg 0.16; }
+wkg() { cargo_command wkg 0.16 "about 3 minutes"; }
 
 "${1:-build}"

@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 port=${PORT:-3000}
 base=http://127.0.0.1:$port
 manifest=spin.toml
-directory='' redis='' origin='' server=''
+directory='' redis='' origin='' server='' spin=''
 
 fail() {
     echo "make up: $1" >&2
@@ -108,6 +108,7 @@ check_settings() {
     check_origin
     check_explorer
     check_example
+    find_spin
     ! is_listening "$port" ||
         fail "port $port is already in use; choose another one with PORT=…"
 }
@@ -173,11 +174,28 @@ start_origin() {
     ORIGIN_ADDRESS=$(origin_address "$ORIGIN_URL")
 }
 
-# Whether this is a Spin that has WASI 0.3 and spin:redis@3.0.0.
-has_spin() {
+# The spin of SPIN, or of the PATH, if it has WASI 0.3 and spin:redis@3.0.0.
+find_spin() {
     local version='^spin ([0-9]+)\.([0-9]+)\.'
-    [[ $(spin --version 2>/dev/null) =~ $version ]] &&
-        ((BASH_REMATCH[1] > 4 || BASH_REMATCH[1] == 4 && BASH_REMATCH[2] >= 1))
+    spin=$(type -P "${SPIN:-spin}") && [[ $("$spin" --version 2>/dev/null) =~ $version ]] &&
+        ((BASH_REMATCH[1] > 4 || BASH_REMATCH[1] == 4 && BASH_REMATCH[2] >= 1)) && return
+    [ -z "${SPIN:-}" ] || fail "SPIN must be Spin 4.1 or newer"
+    spin=''
+}
+
+# Says what serves, and where the components log; builds it if it is of this repository.
+build_server() {
+    if [ -n "$spin" ]; then
+        echo "serving with $spin, so the embedded host is not built; the components log to ${manifest%spin.toml}.spin/logs/, and here"
+    else
+        echo "serving with the embedded host, for there is no Spin 4.1 on the PATH; the components log here"
+        build provider-connection-cache-host "about 3 minutes" "building the embedded host"
+    fi >&2
+}
+
+# A program of this repository.
+build() {
+    scripts/step.sh --once "${CARGO_TARGET_DIR:-target}/host/$1" "$2" "$3" cargo build --profile host -p "$1"
 }
 
 start_server() {
@@ -193,8 +211,8 @@ start_server() {
     # What all tests run under: docs/security.md.
     export SPIN_MAX_INSTANCE_MEMORY=${SPIN_MAX_INSTANCE_MEMORY:-134217728}
     # What it prints is about the server; stdout is for what the caller is told.
-    if has_spin; then
-        spin up --from "$manifest" --listen "127.0.0.1:$port" >&2 &
+    if [ -n "$spin" ]; then
+        "$spin" up --from "$manifest" --listen "127.0.0.1:$port" >&2 &
     else
         cargo run --quiet --profile host -p provider-connection-cache-host -- \
             --from "$manifest" --listen "127.0.0.1:$port" >&2 &
@@ -282,10 +300,9 @@ scripts/tools.sh
 redis_server=
 [ -n "${REDIS_ADDRESS:-}" ] || redis_server=$(scripts/redis.sh)
 "${MAKE:-make}" --no-print-directory "${EXAMPLE:-build}" >&2
-has_spin || cargo build --quiet --profile host -p provider-connection-cache-host
-[ -z "${ORIGIN:-}" ] || cargo build --quiet --profile host -p provider-connection-origin
-
-[ -z "${EXPLORER:-}" ] || cargo build --quiet --profile host -p provider-connection-explorer-demo
+build_server
+[ -z "${ORIGIN:-}" ] || build provider-connection-origin "about a minute" "building the reference origin"
+[ -z "${EXPLORER:-}" ] || build provider-connection-explorer-demo "about half a minute" "building the demo data"
 
 given_read_token=${READ_TOKEN:-}
 given_write_token=${WRITE_TOKEN:-}

@@ -39,7 +39,7 @@ async fn run(args: Args) -> Result<()> {
     let listener = listen(args.listen).await?;
     print_routes(&app, listener.local_addr()?)?;
     tokio::select! {
-        result = serve_with(app, listener, move || args.reuse()) => result,
+        result = serve_with(app, listener, Arc::new(move || args.reuse())) => result,
         stopped = stop_signal() => {
             stopped?;
             // Not by returning: dropping the runtime would report every instance as failed.

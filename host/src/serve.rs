@@ -37,21 +37,22 @@ type Body = UnsyncBoxBody<Bytes, wasmtime::Error>;
 /// Fails at once if a component does not export `wasi:http/handler@0.3`, or imports something
 /// that the host does not offer.
 pub async fn serve(app: Arc<App>, listener: TcpListener, reuse: InstanceReuse) -> Result<()> {
-    serve_with(app, listener, move || reuse).await
+    serve_with(app, listener, Arc::new(move || reuse)).await
 }
 
 /// As [`serve`], but asks for the reuse of each new instance, so that it can differ.
-pub async fn serve_with<F>(app: Arc<App>, listener: TcpListener, reuse: F) -> Result<()>
-where
-    F: Fn() -> InstanceReuse + Send + Sync + 'static,
-{
-    let reuse = Arc::new(reuse);
+// Not generic: each crate that calls it would compile all of the server anew.
+pub async fn serve_with(
+    app: Arc<App>,
+    listener: TcpListener,
+    reuse: Arc<dyn Fn() -> InstanceReuse + Send + Sync>,
+) -> Result<()> {
     let handler = |component: &Arc<AppComponent>| {
         let workers = Workers {
             component: Arc::clone(component),
             service: service(&app, component)
                 .with_context(|| format!("component {:?}", component.id()))?,
-            reuse: Arc::<F>::clone(&reuse),
+            reuse: Arc::clone(&reuse),
         };
         Ok((component.id().to_owned(), ProxyHandler::new(workers)))
     };

@@ -62,6 +62,37 @@ fn every_crate_of_the_components_is_listed_and_in_one_version() {
     assert_eq!(listed("While building", 1), macros);
 }
 
+/// The crates that these options select, each with its features.
+fn crates_with_features(options: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(in_repository("."))
+        .args(["tree", "--offline", "--locked", "--prefix=none"])
+        .args(["--no-dedupe", "--format={p} {f}"])
+        .args(options)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Otherwise `make up` would compile wasmtime once more after `make test`, and the other way round. A crate may be
+/// built for macros too, with other features: so the rest is compared without them first.
+#[test]
+fn the_embedded_host_is_built_once_for_all_commands() {
+    for edges in ["normal,no-proc-macro", "normal,build"] {
+        let in_tests = format!("--edges={edges},dev");
+        let tests = crates_with_features(&["--workspace", &in_tests]);
+        for package in ["provider-connection-cache-host", "xtask"] {
+            let alone = format!("--edges={edges}");
+            let alone = crates_with_features(&["--package", package, &alone]);
+            let others: Vec<_> = alone.difference(&tests).collect();
+            assert!(others.is_empty(), "{package} has others alone: {others:?}");
+        }
+    }
+}
+
 /// The names in a list of CycloneDX, sorted.
 fn names(sbom: &Value) -> Vec<&str> {
     let components = sbom["components"].as_array().unwrap().iter();

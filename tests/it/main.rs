@@ -26,6 +26,7 @@ mod in_flight;
 mod interface;
 mod key_value;
 mod login;
+mod make;
 mod memory;
 mod middleware;
 mod misconfigured;

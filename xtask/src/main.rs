@@ -116,7 +116,7 @@ fn build(root: &Path, component: &Component) -> Result<PathBuf> {
     // As a `cdylib` alone, for link-time optimization leaves out a crate that is an `rlib`
     // too; with relocations compressed, which are padded to five bytes each otherwise.
     let status = cargo(root)
-        .args(["rustc", "--quiet", "--package", package, "--lib"])
+        .args(["rustc", "--package", package, "--lib"])
         .args(["--release", "--target", TARGET, "--crate-type", "cdylib"])
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags().join("\x1f"))
         .status()
