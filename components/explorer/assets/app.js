@@ -385,8 +385,9 @@ $("refresh").addEventListener("click", readStats);
 
 const RATE = ["Hit rate", hitRate, percent];
 const LATENCY = ["p50", "p95", "p99"].map((name) => [name, (sum) => sum.latency?.[`${name}_us`], duration]);
-const [LOOKUPS, CALLS, HITS, MISSES, ERRORS, ...EVENTS] = [
-  ["Lookups", "total"], ["Calls", "calls"], ["Hits", "hits"], ["Misses", "misses"], ["Errors", "errors"],
+const CALLS = ["Calls", (sum) => sum.latency?.calls, count];
+const [LOOKUPS, HITS, MISSES, ERRORS, ...EVENTS] = [
+  ["Lookups", "total"], ["Hits", "hits"], ["Misses", "misses"], ["Errors", "errors"],
   ["Timeouts", "timeouts"], ["Corrupt entries", "corrupt_entries"], ["Breaker openings", "breaker_openings"],
   ["Edge hits", "edge_hits"], ["Coalesced", "coalesced_lookups"], ["Reconnections", "reconnections"],
   ["Origin requests", "origin_requests"], ["Origin failures", "origin_failures"],
