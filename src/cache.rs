@@ -57,11 +57,19 @@ impl FoundSummary {
 }
 
 /// What the cache can do now.
-pub(crate) struct Readiness {
+pub struct Readiness {
     /// Whether Redis answers lookups.
-    pub(crate) lookups: Result<(), Error>,
+    pub lookups: Result<(), Error>,
     /// Whether Redis takes writes.
-    pub(crate) writes: Result<(), Error>,
+    pub writes: Result<(), Error>,
+}
+
+/// What an entry shows to someone who looks at the cache.
+pub struct InspectedEntry {
+    /// The summary as of now.
+    pub summary: Summary,
+    /// The rest of its lifetime. None if it does not expire.
+    pub remaining: Option<Duration>,
 }
 
 /// At most 1,000 items to read or write at once.
@@ -428,16 +436,31 @@ impl Cache {
 
     /// Tries whether lookups are answered and writes are taken. Both leave no trace in Redis.
     pub(crate) async fn readiness(&self) -> Readiness {
-        let probes = self.keyspace.probes();
-        let lookups = pin!(async { self.redis()?.try_read(&probes).await });
+        let lookups = pin!(self.try_lookups());
         let lookups = self.stats.measure(Operation::Ping, lookups);
+        let (lookups, writes) = join(lookups, self.try_writes()).await;
+        Readiness { lookups, writes }
+    }
+
+    /// Does what [`Self::readiness`] does. Nothing is counted.
+    pub fn inspect_readiness(&self) -> LocalBoxFuture<'_, Readiness> {
+        Box::pin(async move {
+            let (lookups, writes) = join(self.try_lookups(), self.try_writes()).await;
+            Readiness { lookups, writes }
+        })
+    }
+
+    async fn try_lookups(&self) -> Result<(), Error> {
+        self.redis()?.try_read(&self.keyspace.probes()).await
+    }
+
+    async fn try_writes(&self) -> Result<(), Error> {
         let other = match self.reads_through() {
             true => self.keyspace.probes_of_reading_through().to_vec(),
             false => Vec::new(),
         };
-        let writes = async { self.redis()?.try_set(&probes[0], &other).await };
-        let (lookups, writes) = join(lookups, writes).await;
-        Readiness { lookups, writes }
+        let [probe, _] = self.keyspace.probes();
+        self.redis()?.try_set(&probe, &other).await
     }
 
     /// Fails if Redis would not remove an entry now.
@@ -451,13 +474,23 @@ impl Cache {
         })
     }
 
-    /// Reads the entry and its lifetime from Redis at this moment, without the edge cache or the
-    /// origin. Nothing is counted: looking at the cache must not change it.
-    pub fn inspect(&self, id: Id) -> LocalBoxFuture<'_, Lookup<Entry>> {
+    /// Reads what Redis holds for the connection at this moment. Neither the origin nor a cache of the
+    /// host is asked. Nothing is counted: looking at the cache must not change it.
+    pub fn inspect(&self, id: Id) -> LocalBoxFuture<'_, Lookup<InspectedEntry>> {
+        Box::pin(async move { inspected(id, self.raw(id, ReadOptions::NOW).await) })
+    }
+
+    /// Does what [`Self::inspect`] does for each of the ids, in one round trip. The results are in the
+    /// order of the ids.
+    pub fn inspect_many<'a>(
+        &'a self,
+        ids: &'a Batch<Id>,
+    ) -> LocalBoxFuture<'a, Result<Vec<Lookup<InspectedEntry>>, Error>> {
         Box::pin(async move {
-            let found = self.raw(id, ReadOptions::NOW).await;
-            let stored = StoredValue::decode(id, found);
-            stored.lookup().map(Rc::unwrap_or_clone)
+            let keys = self.keyspace.entries(&ids.0);
+            let (all, _permit) = self.redis()?.get_many_with_lifetimes(&keys).await?;
+            let all = ids.iter().zip(all).map(|(id, raw)| inspected(*id, Ok(raw)));
+            Ok(all.collect())
         })
     }
 
@@ -616,6 +649,21 @@ impl Cache {
         forgotten.map_err(|NotSet| Error::StillInEdgeCache)?;
         Ok(written)
     }
+}
+
+/// Decodes a value without counting or logging it.
+fn inspected(id: Id, found: Result<Option<RawValue>, Error>) -> Lookup<InspectedEntry> {
+    let found = StoredValue::decode(id, found).lookup();
+    found.map(|entry| {
+        let Entry {
+            connection,
+            remaining,
+        } = Rc::unwrap_or_clone(entry);
+        InspectedEntry {
+            summary: connection.summarize(now()),
+            remaining,
+        }
+    })
 }
 
 /// Makes the instance forget connections at the end of a write, even of one whose caller gave up.

@@ -11,7 +11,7 @@ mod variables;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-pub(crate) use self::address::Address;
+pub use self::address::Address;
 pub(crate) use self::lifetime::Share;
 pub use self::lifetime::{MAX_TTL_SECONDS, Ttl};
 pub(crate) use self::origin_config::{OriginConfig, OriginPolicy};

@@ -54,6 +54,13 @@ const GET_CAPPED: &str = "if #KEYS == 1 then \
      for i = 1, #KEYS do if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end end \
      return all";
 
+/// Returns at most `ARGV[1]` bytes of the value of each key, and then the rest of the lifetime of each.
+const GET_MANY_WITH_LIFETIMES: &str = "local all = redis.call('MGET', unpack(KEYS)) \
+     for i = 1, #KEYS do \
+       if all[i] then all[i] = all[i]:sub(1, ARGV[1]) end \
+       all[#KEYS + i] = redis.call('PTTL', KEYS[i]) \
+     end return all";
+
 /// Does nothing. Redis refuses to run even that over a key to which the user has no right.
 const NOTHING: &str = "return 0";
 
@@ -187,6 +194,27 @@ impl Redis {
             .map(|value| raw_value(Some(value), None, None));
         let values = values.collect::<Result<_, _>>()?;
         Ok((values, permit))
+    }
+
+    /// Reads the present value and the rest of the lifetime of each key, in order, in one script. The
+    /// caller must hold the permit for as long as the values are in memory.
+    pub(crate) async fn get_many_with_lifetimes(
+        &self,
+        keys: &[String],
+    ) -> Result<(Vec<Option<RawValue>>, Option<Permit<'_>>), Error> {
+        if keys.is_empty() {
+            return Ok((Vec::new(), None));
+        }
+        let (permit, deadline) = self.admit(keys.len() * LARGEST_ENTRY).await?;
+        let command = capped(GET_MANY_WITH_LIFETIMES, keys);
+        let mut values = self.read(command, false, &deadline).await?;
+        if values.len() != 2 * keys.len() {
+            return Err(Error::Unexpected);
+        }
+        let lifetimes = values.split_off(keys.len());
+        let values = values.into_iter().zip(lifetimes);
+        let values = values.map(|(value, lifetime)| raw_value(Some(value), None, Some(lifetime)));
+        Ok((values.collect::<Result<_, _>>()?, permit))
     }
 
     /// SET with EX: sets the value and its lifetime in one command. The change of the auxiliary keys is

@@ -7,10 +7,11 @@ use std::num::NonZeroU16;
 /// Spin grants an outbound host in this form only, and grants what the variable says. So the
 /// variable must not hold more than that.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address(String);
+pub struct Address(String);
 
 impl Address {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Parses an address. One with a user, a password or a path is none.
+    pub fn parse(text: &str) -> Option<Self> {
         let rest = text
             .strip_prefix("redis://")
             .or_else(|| text.strip_prefix("rediss://"))?;
@@ -18,7 +19,8 @@ impl Address {
         (is_host(host) && is_port(port)).then(|| Self(text.to_owned()))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// Returns the address as text.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 

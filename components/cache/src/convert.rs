@@ -1,6 +1,8 @@
 //! Conversions between WIT types and those of the library.
 
-use provider_connection_cache::cache::{Absence, Entry, Removal};
+use std::time::Duration;
+
+use provider_connection_cache::cache::{Absence, Entry, InspectedEntry, Lookup, Removal};
 use provider_connection_cache::connection::{
     Alias, CredentialType, Credentials, EncryptedData, Fields, Id, InvalidField,
     ProviderConnection, Revision, Slug, Status, Summary, Timestamp,
@@ -160,16 +162,26 @@ impl From<ProviderConnection> for wit::ProviderConnection {
 impl From<Entry> for wit::Entry {
     fn from(entry: Entry) -> Self {
         Self {
-            ttl_seconds: ttl_seconds(&entry),
+            ttl_seconds: entry.remaining.as_ref().map(Duration::as_secs),
             revision: Revision::of(&entry.connection).to_string(),
             connection: entry.connection.into(),
         }
     }
 }
 
-/// Returns the rest of a lifetime in whole seconds.
-pub(crate) fn ttl_seconds(entry: &Entry) -> Option<u64> {
-    entry.remaining.map(|remaining| remaining.as_secs())
+impl From<Lookup<InspectedEntry>> for wit::Inspection {
+    fn from(found: Lookup<InspectedEntry>) -> Self {
+        match found {
+            Lookup::Hit(entry) => Self::Hit(wit::InspectedEntry {
+                ttl_seconds: entry.remaining.as_ref().map(Duration::as_secs),
+                summary: entry.summary.into(),
+            }),
+            Lookup::NotFound => Self::NotFound,
+            Lookup::Absent(Absence::Corrupt(corrupt)) => Self::Corrupt(corrupt.to_string()),
+            Lookup::Absent(Absence::Unavailable(error)) => Self::Unavailable(error.to_string()),
+            Lookup::Absent(Absence::Miss) | Lookup::Forwarded(_) => Self::Miss,
+        }
+    }
 }
 
 impl From<HourStats> for wit::HourStats {

@@ -10,14 +10,13 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use provider_connection_cache::cache::{
-    Absence, Batch, Cursor, EncodedBatch, Entry, Forward, Lookup, Outcome,
+    Absence, Batch, Cursor, EncodedBatch, Entry, Forward, Lookup, Outcome, Readiness,
 };
 use provider_connection_cache::config::{MAX_TTL_SECONDS, Ttl};
 use provider_connection_cache::connection::{Id, InvalidField, ProviderConnection};
 use provider_connection_cache::instance::Instance;
 use provider_connection_cache::origin::Upstream;
 use provider_connection_cache::rt::backpressure::Backpressure;
-use provider_connection_cache::rt::clock::now;
 use provider_connection_cache::rt::deadline::nanoseconds;
 use provider_connection_cache::rt::once::once;
 use provider_connection_cache::stats::Hours;
@@ -132,21 +131,21 @@ impl Guest for CacheExport {
 
     async fn inspect(id: String) -> Result<wit::Inspection, wit::Error> {
         let id = Id::parse("id", &id)?;
-        let found = instance().await.cache.inspect(id).await;
-        Ok(match found {
-            Lookup::Hit(entry) => wit::Inspection::Hit(wit::InspectedEntry {
-                ttl_seconds: convert::ttl_seconds(&entry),
-                summary: entry.connection.summarize(now()).into(),
-            }),
-            Lookup::NotFound => wit::Inspection::NotFound,
-            Lookup::Absent(Absence::Corrupt(corrupt)) => {
-                wit::Inspection::Corrupt(corrupt.to_string())
-            }
-            Lookup::Absent(Absence::Unavailable(error)) => {
-                wit::Inspection::Unavailable(error.to_string())
-            }
-            Lookup::Absent(Absence::Miss) | Lookup::Forwarded(_) => wit::Inspection::Miss,
-        })
+        Ok(instance().await.cache.inspect(id).await.into())
+    }
+
+    async fn inspect_many(ids: Vec<String>) -> Result<Vec<wit::Inspection>, wit::Error> {
+        let ids = parse_ids(&ids)?;
+        let found = instance().await.cache.inspect_many(&ids).await?;
+        Ok(found.into_iter().map(Into::into).collect())
+    }
+
+    async fn ready() -> wit::Readiness {
+        let Readiness { lookups, writes } = instance().await.cache.inspect_readiness().await;
+        wit::Readiness {
+            lookups: lookups.map_err(Into::into),
+            writes: writes.map_err(Into::into),
+        }
     }
 
     async fn list_ids(cursor: Option<String>) -> Result<wit::IdPage, wit::Error> {

@@ -13,6 +13,7 @@ use crate::support::origin::{borrowed, origin_with, reading_through};
 use crate::support::redis::Redis;
 use crate::support::said_by_python;
 use crate::support::service::{Service, path};
+use std::slice;
 use std::time::{Duration, Instant};
 
 /// What a cache counted of an operation: hits, misses, errors and calls.
@@ -58,6 +59,8 @@ async fn each_operation_is_counted_under_its_own_name() {
             cache.lookup(&id).await.unwrap();
             cache.lookup_sourced(&id).await.unwrap();
             cache.inspect(&id).await.unwrap();
+            cache.inspect_many(slice::from_ref(&id)).await.unwrap();
+            cache.ready().await;
         }
     }
     cache.get_many(&[id(1), id(2), id(9)]).await.unwrap();

@@ -166,6 +166,19 @@ impl Cache {
         results.into_iter().map(result).collect()
     }
 
+    /// `ready`, which does not fail.
+    pub async fn ready(&mut self) -> Readiness {
+        let Self { store, exports, .. } = self;
+        let cache = exports.provider_connection_cache_cache();
+        let call = async |accessor: &wasmtime::component::Accessor<HostState>| {
+            cache.call_ready(accessor).await
+        };
+        let ready = store.run_concurrent(call).await.expect("no trap");
+        let ready = ready.expect("ready trapped");
+        secrets::assert_none("ready", &format!("{ready:?}"));
+        ready
+    }
+
     /// Lets it go on with what it does beside its calls.
     pub async fn wait(&mut self, duration: std::time::Duration) {
         let pause = async |_: &wasmtime::component::Accessor<HostState>| {
@@ -229,6 +242,7 @@ functions! {
     delete_many(ids: &[String]) -> u32, call_delete_many;
     ping() -> Duration, call_ping;
     inspect(id: &str) -> Inspection, call_inspect;
+    inspect_many(ids: &[String]) -> Vec<Inspection>, call_inspect_many;
     list_ids(cursor: Option<String>) -> IdPage, call_list_ids;
     stats(hours: u32) -> Vec<HourStats>, call_stats;
 }
