@@ -12,21 +12,22 @@ import { accessible, api, connection, find, lookUp, open, put, putMany, redis, r
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 const dialog = (page) => page.getByRole("dialog");
 const timer = (page) => page.getByRole("timer");
-const listed = (page) => page.locator("#ids a").allTextContents();
+const listed = (page) => page.locator("#ids li:not([hidden]) code").allTextContents();
+const state = (page, text) => page.locator("#entries-state").getByText(text, { exact: true }).waitFor();
 const focused = (page) => page.evaluate(() => document.activeElement.id || document.activeElement.textContent);
 const unknown = () => randomUUID();
 
 /** Shows more ids until there are no more. Returns how many times there were some. */
 async function listAll(page) {
-  const state = page.locator("#entries-state");
+  const said = page.locator("#entries-state");
   const more = button(page, "Show more");
   for (let times = 1; ; times++) {
-    await state.getByText(/ids?(, and there are more)?$/).waitFor();
+    await said.getByText(/ids?(, and there are more)?$/).waitFor();
     if (await more.isHidden()) return times;
-    assert.match(await state.textContent(), /, and there are more$/);
-    const before = await state.textContent();
+    assert.match(await said.textContent(), /, and there are more$/);
+    const before = await said.textContent();
     await more.click();
-    await until("the next ids", async () => ![before, "Reading …"].includes(await state.textContent()));
+    await until("the next ids", async () => ![before, "Reading …"].includes(await said.textContent()));
   }
 }
 
@@ -57,6 +58,30 @@ test("while Redis is away the page says so, and finds the entry when it is back"
     await button(page, "Look again").click();
     return timer(page).waitFor({ timeout: 500 }).then(() => true, () => false);
   });
+});
+
+test("the page says which Redis it is, and whether it takes writes", async (t) => {
+  const page = await open(t);
+  const health = async () => Object.fromEntries(await page.locator("#health > div").evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent))));
+  const well = { "Redis": `redis://127.0.0.1:${process.env.REDIS_PORT}`, "Key prefix": process.env.KEY_PREFIX || "none", "Status": "ready", "Writes": "accepted" };
+  await page.locator("#health .badge").first().waitFor();
+  assert.deepEqual(await health(), well);
+  await redis("CONFIG", "SET", "min-replicas-to-write", "1");
+  t.after(() => redis("CONFIG", "SET", "min-replicas-to-write", "0"));
+  await button(page, "Refresh").click();
+  await page.locator("#redis").getByText(/NOREPLICAS/).waitFor();
+  assert.deepEqual(await health(), { ...well, "Writes": "failing" });
+  await page.getByRole("status").getByText(/NOREPLICAS/).waitFor();
+  await accessible(page, "Redis takes no writes");
+  await redis("CONFIG", "SET", "min-replicas-to-write", "0");
+  await until("it takes writes again", async () => {
+    await button(page, "Refresh").click();
+    return (await health())["Writes"] === "accepted";
+  });
+  assert.equal(await page.locator("#redis-state").textContent(), "");
+  await problem(page, "**/api/redis", 500, "Something else.");
+  await button(page, "Refresh").click();
+  await page.locator("#redis-state").getByText("Something else.").waitFor();
 });
 
 test("the charts show the traffic that there was", async (t) => {
@@ -213,9 +238,9 @@ describe("at the same time", { concurrency: 3 }, () => {
       "Last sync": "–",
       "Provider": "schwab",
       "Provider id": fields.provider_id,
-      "User id": fields.user_id,
+      "User id": `${fields.user_id} Connections of this user`,
     });
-    assert.equal(await page.locator(".badge").textContent(), "active");
+    assert.equal(await page.locator("#result .badge").textContent(), "active");
     await page.getByRole("status").getByText("Found: schwab, active.").waitFor();
   });
 
@@ -383,21 +408,87 @@ describe("at the same time", { concurrency: 3 }, () => {
     const shown = await listed(page);
     assert.equal(new Set(shown).size, shown.length, "an id is listed twice");
     assert.deepEqual(ids.filter((id) => !shown.includes(id)), []);
-    assert.equal(await page.locator("#entries-state").textContent(), `${shown.length} ids`);
+    await state(page, `${shown.length} ids`);
     await page.locator("#ids a", { hasText: ids[299] }).click();
     await result(page, "My Schwab IRA");
-    assert.equal(await page.locator("#ids [aria-current]").textContent(), ids[299]);
+    assert.equal(await page.locator("#ids [aria-current] code").textContent(), ids[299]);
     assert.equal(await focused(page), "My Schwab IRA");
   });
 
   test("an empty page is not the end, and an id that comes twice is shown once", async (t) => {
     const page = await visit(t);
     const [a, b] = [unknown(), unknown()];
-    const pages = { null: { ids: [], next: "7&x" }, "7&x": { ids: [a, a], next: "9" }, 9: { ids: [b, a], next: null } };
+    const of = (ids, next) => ({ connections: ids.map((id) => ({ id, found: "miss" })), next });
+    const pages = { null: of([], "7&x"), "7&x": of([a, a], "9"), 9: of([b, a], null) };
     await page.route("**/api/connections*", (route) => route.fulfill({ json: pages[new URL(route.request().url()).searchParams.get("cursor")] }));
     await signIn(page);
-    await page.locator("#entries-state").getByText("2 ids", { exact: true }).waitFor();
+    await state(page, "2 ids");
     assert.deepEqual(await listed(page), [a, b]);
+  });
+
+  test("the list tells status, provider and alias, and shows what passes the filter", async (t) => {
+    const [user_id, other] = [randomUUID(), randomUUID()];
+    const active = await put({ user_id, alias: "Mine", provider_slug: "chase" });
+    const expired = await put({ user_id, status: "expired", alias: null });
+    const others = await put({ user_id: other, status: "expired" });
+    const corrupt = unknown();
+    await redisSet(corrupt, "{");
+    t.after(() => redisDelete(corrupt));
+    const page = await open(t);
+    await listAll(page);
+    const row = async (id) => (await page.locator("#ids a", { hasText: id }).locator("> span > *").allTextContents()).filter(Boolean);
+    assert.deepEqual(await row(active), ["active", "chase", "Mine"]);
+    assert.deepEqual(await row(expired), ["expired", "schwab"]);
+    assert.deepEqual(await row(corrupt), ["corrupt entry"]);
+
+    const choose = async (status) => {
+      await page.getByLabel("Status", { exact: true }).selectOption(status);
+      return (await listed(page)).sort();
+    };
+    const all = (await listed(page)).length;
+    const found = await choose("expired");
+    assert.ok(found.includes(expired) && found.includes(others) && !found.includes(active));
+    await state(page, `${found.length} of ${all} ids listed`);
+    await page.getByRole("status").getByText(`${found.length} of ${all} ids listed`).waitFor();
+    assert.ok((await choose("corrupt entry")).includes(corrupt));
+    await page.getByLabel("User id", { exact: true }).fill(user_id.toUpperCase().replaceAll("-", ""));
+    assert.deepEqual(await choose("expired"), [expired]);
+    assert.deepEqual(await choose("Any status"), [active, expired].sort());
+    await page.getByLabel("User id", { exact: true }).fill("");
+    assert.equal((await listed(page)).length, all);
+
+    // From a connection to all of its user.
+    await page.locator("#ids a", { hasText: others }).click();
+    await result(page, "My Schwab IRA");
+    await button(page, "Connections of this user").click();
+    assert.deepEqual(await listed(page), [others]);
+    assert.equal(await focused(page), "entries-title");
+    await accessible(page, "a filtered list");
+    // What is looked at anew is listed anew.
+    await put({ id: others, user_id: other, status: "revoked" });
+    await button(page, "Look again").click();
+    await until("the row is new", async () => (await row(others))[0] === "revoked");
+    assert.equal(await page.locator("#ids [aria-current] code").textContent(), others);
+  });
+
+  test("a filter looks at what is listed, says so, and reads on until it finds more", async (t) => {
+    const page = await visit(t);
+    const answers = [];
+    await page.route("**/api/connections*", (route) => {
+      const { searchParams } = new URL(route.request().url());
+      const at = Number(searchParams.get("cursor"));
+      const connections = Array.from({ length: 100 }, (_, i) => ({ id: unknown(), found: i ? "miss" : "corrupt", ...(!i && { reason: "id must be a UUID" }) }));
+      answers.push(at);
+      route.fulfill({ json: { connections, next: `${at + 1}` } });
+    });
+    await signIn(page);
+    await state(page, "100 ids, and there are more");
+    await page.getByLabel("Status", { exact: true }).selectOption("corrupt entry");
+    await state(page, "1 of 100 ids listed. More are not listed yet.");
+    await button(page, "Show more").click();
+    await state(page, "21 of 2,100 ids listed. More are not listed yet.");
+    assert.deepEqual(answers, Array.from({ length: 21 }, (_, i) => i));
+    assert.equal((await listed(page)).length, 21);
   });
 
   // --- Traffic ---
@@ -507,8 +598,10 @@ describe("at the same time", { concurrency: 3 }, () => {
     const id = await put({ alias: PLANTED, provider_slug: "<b onclick=x>&amp;</b>" });
     const page = await open(t, { hash: `#/connections/${id}` });
     await result(page, PLANTED);
+    await listAll(page);
+    assert.equal(await page.locator("#ids a", { hasText: id }).locator("bdi").last().textContent(), PLANTED);
     await page.locator(".facts dd").getByText("<b onclick=x>&amp;</b>", { exact: true }).waitFor();
-    assert.deepEqual(await page.evaluate(() => [window.planted, document.querySelectorAll("#result :is(script, img, b:not([role]))").length]), [undefined, 0]);
+    assert.deepEqual(await page.evaluate(() => [window.planted, document.querySelectorAll("#result :is(script, img, b:not([role])), #ids :is(script, img, b)").length]), [undefined, 0]);
   });
 
   test("the policy holds in the page: nothing that is planted runs", async (t) => {
@@ -636,7 +729,15 @@ describe("at the same time", { concurrency: 3 }, () => {
 // --- Pictures for the documents ---
 
 test("pictures", { skip: !process.env.SCREENSHOTS && "SCREENSHOTS names no directory" }, async (t) => {
+  // What the other tests left does not look like a day's work.
+  await redis("EVAL", "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end", 0, "*provider:conn:*");
   const id = "0192f3a4-5b6c-7d8e-9f00-000000000001";
+  const kinds = [["schwab", "My Schwab IRA"], ["chase", "Checking"], ["fidelity", "Retirement"], ["amex", null], ["ally", "Savings"]];
+  for (let i = 2; i < 40; i++) {
+    const [provider_slug, alias] = kinds[i % kinds.length];
+    const status = ["active", "active", "expired", "active", "revoked", "active", "active", "pending"][i % 8];
+    await put({ id: `0192f3a4-5b6c-7d8e-9f00-${i.toString(16).padStart(12, "0")}`, provider_slug, alias, status });
+  }
   await put({ id }, 300);
   const light = await open(t, { hash: `#/connections/${id}` });
   const dark = await open(t, { hash: `#/connections/${id}`, colorScheme: "dark", viewport: { width: 390, height: 1000 } });

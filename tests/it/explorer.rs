@@ -5,14 +5,16 @@ use std::env;
 use std::fs;
 use std::process::Command;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Call};
-use crate::support::connection::id;
+use crate::support::connection::{entry, id};
 use crate::support::in_repository;
+use crate::support::monitor::Monitor;
 use crate::support::origin::{borrowed, origin_with, reading_through};
 use crate::support::redis::Redis;
-use crate::support::secrets::EXPLORER_TOKEN;
+use crate::support::secrets::{EXPLORER_TOKEN, PASSWORD};
 use crate::support::service::{READ_TOKEN, Service, WRITE_TOKEN, path};
 
 async fn service(redis: &Redis, more: &[(&str, &str)]) -> Service {
@@ -114,15 +116,14 @@ async fn it_shows_what_there_is_and_never_the_credentials() {
         json!({ "id": id(3), "found": "miss" })
     );
     assert_eq!(ask(&service, "GET", "api/connections/x").await.status, 400);
-    let ids = ask(&service, "GET", "api/connections").await.json();
-    let listed: BTreeSet<_> = ids["ids"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|id| id.as_str().unwrap())
-        .collect();
-    assert_eq!(listed, [id(1).as_str(), id(2).as_str()].into());
-    assert_eq!(ids["next"], Value::Null);
+    let list = ask(&service, "GET", "api/connections").await;
+    assert_eq!(list.header("cache-control"), "private, no-store");
+    let list = list.json();
+    let mut listed = list["connections"].as_array().unwrap().clone();
+    listed.sort_by_key(|one| one["id"].to_string());
+    let alone = [of(1), of(2)].map(async |path| ask(&service, "GET", &path).await.json());
+    assert_eq!(Value::from(listed), Value::from(join_all(alone).await));
+    assert_eq!(list["next"], Value::Null);
     assert_eq!(
         ask(&service, "GET", "api/connections?cursor=x")
             .await
@@ -154,6 +155,99 @@ async fn it_shows_what_there_is_and_never_the_credentials() {
         assert_eq!(answer.status, 503, "{path}");
         assert_eq!(answer.header("retry-after"), "1");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_the_list_costs_one_command_more_than_its_ids_and_counts_nothing() {
+    let redis = Redis::start(&[]);
+    let service = service(&redis, &[]).await;
+    let ids: BTreeSet<_> = (0..250).map(id).collect();
+    for id in &ids {
+        redis.set(&service.key(id), entry(id).to_string());
+    }
+    redis.set(&service.key(&id(250)), "{}");
+    let monitor = Monitor::of(&redis);
+    let (mut listed, mut path) = (BTreeSet::new(), "api/connections".to_owned());
+    let mut pages = 0;
+    loop {
+        let page = ask(&service, "GET", &path).await.json();
+        pages += 1;
+        for one in page["connections"].as_array().unwrap() {
+            if one["found"] == "hit" {
+                assert_eq!(one["summary"]["id"], one["id"]);
+                listed.insert(one["id"].as_str().unwrap().to_owned());
+            }
+        }
+        match page["next"].as_str() {
+            Some(cursor) => path = format!("api/connections?cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(listed, ids);
+    let commands = monitor.commands(&redis);
+    let of = |name| commands.iter().filter(|words| words[0] == name).count();
+    let other = |words: &&Vec<String>| !["SCAN", "EVAL", "SELECT"].contains(&words[0].as_str());
+    assert_eq!(commands.iter().find(other), None);
+    assert_eq!(of("EVAL"), pages);
+    // Nobody looked anything up, and the corrupt one was not read as an answer.
+    let total = &ask(&service, "GET", "api/stats?hours=2").await.json()["total"];
+    assert_eq!(
+        (&total["total"], &total["corrupt_entries"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(redis.keys("*conn-stats*"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_shows_which_redis_it_is_and_whether_it_is_well_and_never_how_to_log_in() {
+    let mut redis = Redis::start_with_required_password(PASSWORD);
+    let login = [("redis_username", "default"), ("redis_password", PASSWORD)];
+    let service = service(&redis, &login).await;
+    let shown = ask(&service, "GET", "api/redis").await;
+    assert_eq!(shown.header("cache-control"), "private, no-store");
+    let well = json!({
+        "address": redis.address(), "key_prefix": service.prefix(),
+        "status": "ready", "writes": "accepted",
+    });
+    assert_eq!(shown.json(), well);
+    redis.command::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let shown = ask(&service, "GET", "api/redis").await.json();
+    assert_eq!(
+        (&shown["status"], &shown["writes"]),
+        (&json!("ready"), &json!("failing"))
+    );
+    assert!(
+        shown["detail"].as_str().unwrap().contains("NOREPLICAS"),
+        "{shown}"
+    );
+    redis.stop();
+    let shown = ask(&service, "GET", "api/redis").await.json();
+    assert_eq!(
+        (&shown["status"], &shown["writes"]),
+        (&json!("unavailable"), &json!("failing"))
+    );
+    assert_eq!(shown["address"], well["address"]);
+    assert!(
+        shown["detail"].as_str().unwrap().contains("Redis"),
+        "{shown}"
+    );
+}
+
+/// What is no address may have a password in it. The host refuses one that has, unless the manifest
+/// allows other addresses than this variable.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_none_is_not_shown() {
+    let redis = Redis::shared();
+    let service = service(redis, &[("redis_address", "redis://127.0.0.1:*")]).await;
+    let shown = ask(&service, "GET", "api/redis").await.json();
+    assert_eq!(
+        (&shown["address"], &shown["status"]),
+        (&Value::Null, &json!("unavailable"))
+    );
+    assert!(
+        shown["detail"].as_str().unwrap().contains("redis_address"),
+        "{shown}"
+    );
 }
 
 /// Looking does not read through; dropping drops what goes with an entry.
@@ -189,6 +283,7 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
         ("/explorer/style.css", 200),
         ("/explorer/icon.svg", 200),
         ("/explorer/api/stats", 401),
+        ("/explorer/api/redis", 401),
         ("/explorer/nothing", 401),
     ] {
         let answer = service.send(Call::new("GET", path)).await;

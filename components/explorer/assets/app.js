@@ -96,7 +96,8 @@ $("sign-in").addEventListener("submit", async (event) => {
   $("charts").append(drawn.element);
   showHours = drawn.show;
   stats ? showStats(stats) : readStats();
-  readIds(true);
+  readRedis();
+  readList(true);
   route();
   $("id").focus();
 });
@@ -119,8 +120,9 @@ function signOut(why) {
   clearTimeout(tickTimer);
   $("drop").close();
   $("find").reset();
-  links.clear();
-  for (const id of ["id-error", "result", "ids", "entries-state", "traffic-state", "totals", "events", "charts", "hours", "operations", "drop-id", "live"]) $(id).replaceChildren();
+  $("filter").reset();
+  rows.clear();
+  for (const id of ["health", "redis-state", "id-error", "result", "ids", "entries-state", "traffic-state", "totals", "events", "charts", "hours", "operations", "drop-id", "live"]) $(id).replaceChildren();
   $("stats").hidden = true;
   signedIn(false);
   refuse(why);
@@ -180,7 +182,9 @@ async function look(text) {
   shownId = $("id").value = id;
   mark();
   try {
-    showAnswer(await ask("look", `api/connections/${id}`));
+    const entry = await ask("look", `api/connections/${id}`);
+    showAnswer(entry);
+    if (rows.has(id)) list(entry);
   } catch (problem) {
     if (token) showResult(id, problem.status ? "No result" : "No answer", [problem.message]);
   }
@@ -230,7 +234,7 @@ function showHit(id, summary, ttl) {
     "Created": [time(summary.created_at)],
     "Provider": [summary.provider_slug],
     "Provider id": [code(summary.provider_id)],
-    "User id": [code(summary.user_id)],
+    "User id": [code(summary.user_id), " ", h("button", { type: "button", onclick: () => listUser(summary.user_id) }, "Connections of this user")],
   };
   const end = ttl === null ? null : Date.now() + ttl * 1000;
   const lifetime = h("p", { className: "lifetime" }, h("span", {}, "Lifetime left"), timer,
@@ -291,9 +295,9 @@ $("drop-confirm").addEventListener("click", async () => {
     title = "It was not there any more";
   }
   if (isAsked()) $("drop").close();
-  links.get(id)?.parentElement.remove();
-  links.delete(id);
-  countIds();
+  rows.get(id)?.item.remove();
+  rows.delete(id);
+  countRows();
   if (id !== shownId) return say(`${title}: ${id}`);
   only("look");
   clearTimeout(tickTimer);
@@ -301,63 +305,125 @@ $("drop-confirm").addEventListener("click", async () => {
   $("result").querySelector("h3").focus();
 });
 
-// --- The ids in the cache ---
+// --- What is in the cache ---
 
 const AT_LEAST = 100, AT_MOST_REQUESTS = 20;
 let cursor = null;
 
-/** What is listed, by id. */
-const links = new Map();
+/** What is listed, by id: the entry and its place in the list. */
+const rows = new Map();
+const shownRows = () => [...rows.values()].filter(({ item }) => !item.hidden);
+
+/** The status of a connection, or why there is none. */
+const statusOf = ({ found, summary }) => summary?.status ?? found;
+const STATUS_NAMES = Object.fromEntries([...$("status").options].map(({ value, text }) => [value, text]));
+const isFiltered = () => Boolean($("status").value || $("user").value.trim());
+
+/** Whether an entry passes the filter. */
+function passes(entry) {
+  const status = $("status").value;
+  const user = uuid($("user").value) ?? $("user").value.trim().toLowerCase();
+  return (!status || statusOf(entry) === status) && (!user || Boolean(entry.summary?.user_id.includes(user)));
+}
+
+/** Lists an entry, or lists it anew. */
+function list(entry) {
+  const { id, summary } = entry;
+  const status = statusOf(entry);
+  const about = [h("span", { className: `badge ${status}` }, STATUS_NAMES[status] ?? status)];
+  if (summary) about.push(h("bdi", {}, summary.provider_slug), h("bdi", { className: "muted" }, summary.alias ?? ""));
+  const item = h("li", { hidden: !passes(entry) }, h("a", { href: link(id) }, h("span", {}, ...about), code(id)));
+  const listed = rows.get(id);
+  listed ? listed.item.replaceWith(item) : $("ids").append(item);
+  rows.set(id, { entry, item });
+  mark();
+}
 
 /** Reads on. Redis hands out ids in portions of any size, even none, and some twice. */
-async function readIds(fromStart) {
+async function readList(fromStart) {
   if (fromStart) {
     cursor = null;
-    links.clear();
+    rows.clear();
     $("ids").replaceChildren();
     $("more").hidden = true;
   }
-  const had = links.size;
+  const had = shownRows().length;
   stateOf("entries", "Reading …");
   try {
-    for (let asked = 0; asked < AT_MOST_REQUESTS && links.size < had + AT_LEAST; asked++) {
-      const page = await ask("ids", `api/connections${cursor === null ? "" : `?cursor=${encodeURIComponent(cursor)}`}`);
-      for (const id of page.ids) {
-        if (links.has(id)) continue;
-        links.set(id, h("a", { href: link(id) }, id));
-        $("ids").append(h("li", {}, links.get(id)));
-      }
+    for (let asked = 0; asked < AT_MOST_REQUESTS && shownRows().length < had + AT_LEAST; asked++) {
+      const page = await ask("list", `api/connections${cursor === null ? "" : `?cursor=${encodeURIComponent(cursor)}`}`);
+      for (const entry of page.connections) if (!rows.has(entry.id)) list(entry);
       cursor = page.next;
       if (cursor === null) break;
     }
-    countIds();
+    countRows();
   } catch (problem) {
     if (!token) return;
     stateOf("entries", problem.message, true);
   }
-  mark();
-  const added = $("ids").children[had]?.firstChild;
+  const added = shownRows()[had]?.item.firstChild;
   if (document.activeElement === $("more")) (added ?? $("entries-title")).focus();
   $("more").hidden = cursor === null;
 }
 
-function countIds() {
-  const ids = links.size;
+function countRows() {
+  const ids = `${count(rows.size)} ${rows.size === 1 ? "id" : "ids"}`;
   const all = cursor === null;
-  stateOf("entries", ids ? `${count(ids)} ${ids === 1 ? "id" : "ids"}${all ? "" : ", and there are more"}` : all ? "Nothing is cached." : "None found yet, but there may be more.");
+  if (!rows.size) return stateOf("entries", all ? "Nothing is cached." : "None found yet, but there may be more.");
+  if (!isFiltered()) return stateOf("entries", `${ids}${all ? "" : ", and there are more"}`);
+  stateOf("entries", `${count(shownRows().length)} of ${ids} listed${all ? "" : ". More are not listed yet."}`);
+}
+
+/** Shows what passes the filter, of what is listed. */
+function filter() {
+  for (const { entry, item } of rows.values()) item.hidden = !passes(entry);
+  countRows();
+  say($("entries-state").textContent);
+}
+
+function listUser(id) {
+  $("filter").reset();
+  $("user").value = id;
+  filter();
+  $("entries-title").focus();
 }
 
 /** Marks the one that is open. */
 function mark() {
   $("ids").querySelector("[aria-current]")?.removeAttribute("aria-current");
-  links.get(shownId)?.setAttribute("aria-current", "true");
+  rows.get(shownId)?.item.firstChild.setAttribute("aria-current", "true");
 }
 
-$("reload").addEventListener("click", () => readIds(true));
-$("more").addEventListener("click", () => readIds(false));
+$("filter").addEventListener("input", filter);
+$("filter").addEventListener("submit", (event) => event.preventDefault());
+$("reload").addEventListener("click", () => readList(true));
+$("more").addEventListener("click", () => readList(false));
 $("skip").addEventListener("click", () => $("traffic-title").focus());
 // The address does not change when the open one is chosen again.
-$("ids").addEventListener("click", (event) => event.target.hash === location.hash && route());
+$("ids").addEventListener("click", (event) => event.target.closest("a")?.hash === location.hash && route());
+
+// --- Redis ---
+
+async function readRedis() {
+  try {
+    const { address, key_prefix: prefix, status, writes, detail = "" } = await ask("redis", "api/redis");
+    const badge = (text, isWell) => h("span", { className: `badge ${isWell ? "active" : "failed"}` }, text);
+    const facts = {
+      "Redis": code(address ?? "no usable address"),
+      "Key prefix": prefix ? code(prefix) : "none",
+      "Status": badge(status, status === "ready"),
+      "Writes": badge(writes, writes === "accepted"),
+    };
+    $("health").replaceChildren(...Object.entries(facts).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    tell(detail);
+  } catch (problem) {
+    if (token) tell(problem.message);
+  }
+  // It is read every few seconds: what was said already is not said again.
+  function tell(text) {
+    if (text !== $("redis-state").textContent) stateOf("redis", text, Boolean(text));
+  }
+}
 
 // --- Traffic ---
 
@@ -367,6 +433,7 @@ let asOf;
 
 async function readStats() {
   clearTimeout(statsTimer);
+  readRedis();
   if ($("stats").hidden) stateOf("traffic", "Reading …");
   try {
     showStats(await ask("stats", STATS));

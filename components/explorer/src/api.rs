@@ -13,13 +13,15 @@ pub enum ApiCall {
     Inspect(Id),
     /// Drop the entry of a connection.
     Delete(Id),
-    /// List ids of cached connections.
-    ListIds {
+    /// List cached connections.
+    List {
         /// Where the last page ended.
         cursor: Option<String>,
     },
     /// Show counts.
     Stats(Hours),
+    /// Show which Redis it is, and whether it is well.
+    Redis,
 }
 
 impl ApiCall {
@@ -33,14 +35,18 @@ impl ApiCall {
             "connections" if is_get => {
                 let query = Query::parse(query, &["cursor"])?;
                 let cursor = query.get("cursor").map(str::to_owned);
-                Ok(Self::ListIds { cursor })
+                Ok(Self::List { cursor })
             }
             "stats" if is_get => {
                 let query = Query::parse(query, &["hours"])?;
                 let hours = query.get("hours").map(parse_hours).transpose()?;
                 Ok(Self::Stats(hours.unwrap_or(Hours::DAY)))
             }
-            "connections" | "stats" => Err(Problem::not_allowed("GET, HEAD".to_owned())),
+            "redis" if is_get => {
+                Query::parse(query, &[])?;
+                Ok(Self::Redis)
+            }
+            "connections" | "stats" | "redis" => Err(Problem::not_allowed("GET, HEAD".to_owned())),
             path => {
                 let id = path.strip_prefix("connections/").ok_or_else(nothing)?;
                 if id.contains('/') {

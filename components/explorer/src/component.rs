@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
 
+use provider_connection_cache::config::Address;
 use provider_connection_cache::connection::{
     Alias, CredentialType, Id, Slug, Status, Summary, Timestamp, json,
 };
@@ -57,15 +58,21 @@ thread_local! {
     static GATE: OnceCell<Rc<Gate>> = const { OnceCell::new() };
 }
 
+/// As many ids `inspect-many` takes. A page has far fewer.
+const MAX_BATCH: usize = 1_000;
+
 /// Returns the gate of this instance, which the first call configures.
 async fn gate() -> Rc<Gate> {
     once(&GATE, async {
         log::panics();
-        let variable = spin_sdk::variables::get(VARIABLE).await;
-        let tokens = Gate::parse(&variable.unwrap_or_default());
+        let tokens = Gate::parse(&variable(VARIABLE).await);
         Gate::new(log::checked(tokens))
     })
     .await
+}
+
+async fn variable(name: &str) -> String {
+    spin_sdk::variables::get(name).await.unwrap_or_default()
 }
 
 struct Explorer;
@@ -86,12 +93,13 @@ async fn respond(request: &Request) -> Result<Answer, Problem> {
         Target::Redirect => Ok(redirect()),
         Target::Api(ApiCall::Inspect(id)) => inspect(id).await,
         Target::Api(ApiCall::Delete(id)) => delete(id).await,
-        Target::Api(ApiCall::ListIds { cursor }) => list_ids(cursor).await,
+        Target::Api(ApiCall::List { cursor }) => list(cursor).await,
         Target::Api(ApiCall::Stats(hours)) => {
             let hours = cache::stats(hours.count()).await?;
             let hours: Vec<_> = hours.into_iter().map(hour).collect();
             Ok(shown(stats_json::body(&hours)))
         }
+        Target::Api(ApiCall::Redis) => Ok(shown(json::encode(&redis().await))),
     }
 }
 
@@ -109,30 +117,9 @@ fn shown(body: Vec<u8>) -> Answer {
 }
 
 async fn inspect(id: Id) -> Result<Answer, Problem> {
-    let mut found = Inspected {
-        id,
-        found: "miss",
-        reason: None,
-        entry: None,
-    };
-    match cache::inspect(id.to_string()).await? {
-        wit::Inspection::Hit(entry) => {
-            found.found = "hit";
-            found.entry = Some(InspectedEntry {
-                ttl_seconds: entry.ttl_seconds,
-                summary: summary(entry.summary)?,
-            });
-        }
-        wit::Inspection::Miss => {}
-        wit::Inspection::NotFound => found.found = "not-found",
-        wit::Inspection::Corrupt(reason) => {
-            (found.found, found.reason) = ("corrupt", Some(reason));
-        }
-        wit::Inspection::Unavailable(reason) => {
-            (found.found, found.reason) = ("unavailable", Some(reason));
-        }
-    }
-    Ok(shown(json::encode(&found)))
+    let inspection = cache::inspect(id.to_string()).await?;
+    let inspected = Inspected::new(id, inspection)?;
+    Ok(shown(json::encode(&inspected)))
 }
 
 #[derive(Serialize)]
@@ -143,6 +130,30 @@ struct Inspected {
     reason: Option<String>,
     #[serde(flatten)]
     entry: Option<InspectedEntry>,
+}
+
+impl Inspected {
+    fn new(id: Id, inspection: wit::Inspection) -> Result<Self, Problem> {
+        let (found, reason, entry) = match inspection {
+            wit::Inspection::Hit(entry) => {
+                let entry = InspectedEntry {
+                    ttl_seconds: entry.ttl_seconds,
+                    summary: summary(entry.summary)?,
+                };
+                ("hit", None, Some(entry))
+            }
+            wit::Inspection::Miss => ("miss", None, None),
+            wit::Inspection::NotFound => ("not-found", None, None),
+            wit::Inspection::Corrupt(reason) => ("corrupt", Some(reason), None),
+            wit::Inspection::Unavailable(reason) => ("unavailable", Some(reason), None),
+        };
+        Ok(Self {
+            id,
+            found,
+            reason,
+            entry,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -158,14 +169,56 @@ async fn delete(id: Id) -> Result<Answer, Problem> {
     }
 }
 
-async fn list_ids(cursor: Option<String>) -> Result<Answer, Problem> {
+async fn list(cursor: Option<String>) -> Result<Answer, Problem> {
     #[derive(Serialize)]
-    struct IdPageBody {
-        ids: Vec<String>,
+    struct ListBody {
+        connections: Vec<Inspected>,
         next: Option<String>,
     }
     let wit::IdPage { ids, next } = cache::list_ids(cursor).await?;
-    Ok(shown(json::encode(&IdPageBody { ids, next })))
+    let mut connections = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(MAX_BATCH) {
+        let inspections = cache::inspect_many(ids.to_vec()).await?;
+        for (id, inspection) in ids.iter().zip(inspections) {
+            connections.push(Inspected::new(Id::parse("id", id)?, inspection)?);
+        }
+    }
+    Ok(shown(json::encode(&ListBody { connections, next })))
+}
+
+/// The Redis of the cache inside, which reads the same variables. What has another form than an address
+/// is not shown: there may be a password in it.
+async fn redis() -> RedisBody {
+    let wit::Readiness { lookups, writes } = cache::ready().await;
+    let address = Address::parse(&variable("redis_address").await);
+    RedisBody {
+        address: address.map(|address| address.as_str().to_owned()),
+        key_prefix: variable("key_prefix").await,
+        status: if lookups.is_ok() {
+            "ready"
+        } else {
+            "unavailable"
+        },
+        writes: if writes.is_ok() {
+            "accepted"
+        } else {
+            "failing"
+        },
+        detail: lookups.and(writes).err().map(|error| match error {
+            wit::Error::InvalidArgument(text) | wit::Error::Unavailable(text) => text,
+        }),
+    }
+}
+
+/// `status`, `writes` and `detail` are as in `GET /health/ready`.
+#[derive(Serialize)]
+struct RedisBody {
+    address: Option<String>,
+    key_prefix: String,
+    status: &'static str,
+    writes: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
 }
 
 impl From<wit::Error> for Problem {

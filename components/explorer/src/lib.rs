@@ -1,5 +1,5 @@
-//! The explorer: a page for operators. It shows the entry of a connection, lists ids page by page,
-//! drops an entry, and draws the counts.
+//! The explorer: a page for operators. It shows the entry of a connection, lists entries page by page,
+//! drops an entry, draws the counts, and shows whether Redis is well.
 //!
 //! It is a component of its own, which imports the cache: not a byte of it is in the path of a lookup.
 //! A browser loads [`page`], the page calls [`api`], and [`gate`] checks the token.
@@ -135,6 +135,9 @@ mod tests {
             ("GET", "/explorer/api/connections/x/y", 404, 401),
             ("GET", "/explorer/api/stats?hours=24", 200, 401),
             ("GET", "/explorer/api/stats?hours=49", 400, 401),
+            ("GET", "/explorer/api/redis", 200, 401),
+            ("GET", "/explorer/api/redis?x=5", 400, 401),
+            ("DELETE", "/explorer/api/redis", 405, 401),
             ("GET", "/explorer/nothing", 404, 401),
             ("GET", "/explorer/../spin.toml", 404, 401),
         ] {
