@@ -127,7 +127,7 @@ test("the charts show the traffic that there was", async (t) => {
   assert.equal(await figure.locator("li b").textContent(), rate);
   const [isUpright, drawn] = await figure.locator(".plot svg").evaluate((svg) => {
     const ticks = [...svg.querySelectorAll("text")].filter((text) => text.textContent.endsWith("%")).map((text) => [parseFloat(text.textContent), +text.getAttribute("y")]);
-    const y = Number(/ ([\d.]+)h0$/.exec(svg.querySelector(".dot").getAttribute("d"))[1]);
+    const y = Number(svg.querySelector(".dot.now").getAttribute("cy"));
     const [[low, bottom], [high, top]] = [ticks[0], ticks.at(-1)];
     return [bottom > top && low < high, low + ((bottom - y) / (bottom - top)) * (high - low)];
   });
@@ -529,15 +529,15 @@ describe("at the same time", { concurrency: 3 }, () => {
       await ask();
       await page.waitForFunction(() => !old.isConnected);
     };
-    const hour = page.getByRole("slider", { name: "Latency: hour" });
+    const hour = page.getByRole("slider", { name: "Latency in the cache: hour" });
     await hour.focus();
-    assert.equal(await hour.getAttribute("aria-valuetext"), "11:00–now: p50 400 µs, p95 1.20 ms, p99 3.46 ms");
+    assert.equal(await hour.getAttribute("aria-valuetext"), "11:00–now, 100 lookups: p50 400 µs, p95 1.20 ms, p99 3.46 ms");
     for (let i = 0; i < 3; i++) await page.keyboard.press("ArrowLeft");
     assert.deepEqual(await legend("Errors"), ["7"]);
     assert.deepEqual(await legend("Hit rate"), ["80%"]);
     await page.keyboard.press("Home");
     for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowRight");
-    assert.equal(await hour.getAttribute("aria-valuetext"), "17:00–18:00: p50 –, p95 –, p99 –");
+    assert.equal(await hour.getAttribute("aria-valuetext"), "17:00–18:00, 0 lookups: p50 –, p95 –, p99 –");
     // What is chosen stays so when the numbers come anew.
     await comesAnew(() => button(page, "Refresh").click());
     assert.deepEqual(await legend("Latency"), ["–", "–", "–"]);
@@ -554,6 +554,49 @@ describe("at the same time", { concurrency: 3 }, () => {
     await page.getByText("Hours as a table").click();
     await page.getByText("Operations").click();
     await accessible(page, "charts");
+  });
+
+  test("an hour of a few lookups is drawn small, and the current one as not over", async (t) => {
+    const page = await visit(t);
+    const { hours, total: sum } = statistics();
+    const few = { hits: 0, misses: 3, total: 3, hit_rate: 0, latency: { calls: 3, p50_us: 90_000, p95_us: 90_000, p99_us: 90_000 } };
+    Object.assign(hours[23], few);
+    Object.assign(hours[10], { ...few, total: 29 });
+    await answer(page, "**/api/stats*", 200, { hours, total: sum });
+    await signIn(page);
+    await page.locator("#stats").waitFor();
+    for (const [name, lines, ticks] of [["Hit rate", 1, ["80%", "90%", "100%"]], ["Latency in the cache", 3, ["100 µs", "1 ms", "10 ms"]]]) {
+      const figure = page.locator("figure", { has: page.getByRole("heading", { name }) });
+      const plot = figure.locator(".plot");
+      // Neither of them is joined, nor does the axis go down, or up, to it.
+      const paths = await plot.locator(".line").evaluateAll((all) => all.map((line) => line.getAttribute("d").match(/[ML]/g).join("")));
+      assert.deepEqual(paths, Array(lines).fill(`M${"L".repeat(4)}M${"L".repeat(2)}M${"L".repeat(11)}`));
+      const axis = await plot.locator("text").allTextContents();
+      assert.deepEqual(axis.filter((text) => !/^\d\d:00$/.test(text)), [...ticks, "now"]);
+      assert.equal(await plot.locator(".dot.few").count(), 2 * lines);
+      assert.equal(await plot.locator(".dot.few.now").count(), lines);
+      assert.equal(await plot.locator(".dot").count(), 2 * lines);
+      await figure.locator("li").getByText("fewer than 30 lookups").waitFor();
+      const [radius, band] = await plot.evaluate((plot) => [getComputedStyle(plot.querySelector(".few")).r, plot.querySelector("rect.now").getBoundingClientRect()]);
+      const dot = await plot.locator(".dot.now").first().boundingBox();
+      assert.ok(parseFloat(radius) < 2, radius);
+      assert.ok(band.left < dot.x && dot.x + dot.width < band.right && band.top < dot.y + dot.height && dot.y < band.bottom + 3);
+      await figure.getByText("11:00–now, 3 lookups").waitFor();
+    }
+    assert.match(await page.getByRole("img", { name: /^Hit rate/ }).getAttribute("aria-label"), /80% to 90%$/);
+    await accessible(page, "an hour of few lookups");
+    // With nothing else, they are what there is to see.
+    const quiet = hours.map((hour, i) => (i === 23 ? hour : { ...hours[5], hour: hour.hour }));
+    await answer(page, "**/api/stats*", 200, { hours: quiet, total: { ...sum, ...few } });
+    await button(page, "Refresh").click();
+    await page.getByRole("img", { name: "Hit rate, the last 24 hours: hits of lookups 0% to 0%" }).waitFor();
+  });
+
+  test("the page says whose time the percentiles are", async (t) => {
+    const page = await open(t);
+    await page.locator("#totals dt", { hasText: /^p99 in the cache$/ }).waitFor();
+    await page.getByRole("heading", { name: /^Latency in the cache/ }).waitFor();
+    await page.getByText("A caller also waits for the host and the network.").waitFor();
   });
 
   test("the numbers come anew every ten seconds, while the page is visible", async (t) => {

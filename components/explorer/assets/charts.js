@@ -49,11 +49,14 @@ const counts = (values) => {
   return { at: (v) => v / top, ticks: [0, top / 2, top] };
 };
 
+/** A rate or a percentile of fewer lookups says little: it is drawn small, and neither joined nor scaled to. */
+const FEW = 30;
+
 const latency = (name) => ({ name, of: (hour) => hour.latency?.[`${name}_us`] });
 const KINDS = [
-  { name: "Hit rate", note: "", scale: rates, format: percent, series: [{ name: "hits of lookups", of: hitRate }] },
-  { name: "Latency", note: "log scale", scale: decades, format: duration, series: ["p50", "p95", "p99"].map(latency) },
-  { name: "Errors", note: "", scale: counts, format: count, bars: true, series: [{ name: "timeouts, or Redis away", of: (hour) => hour.errors }] },
+  { name: "Hit rate", note: "", scale: rates, format: percent, number: (hour) => hour.total, series: [{ name: "hits of lookups", of: hitRate }] },
+  { name: "Latency in the cache", note: "log scale", scale: decades, format: duration, number: (hour) => hour.latency?.calls, series: ["p50", "p95", "p99"].map(latency) },
+  { name: "Errors", note: "", scale: counts, format: count, bars: true, number: () => Infinity, series: [{ name: "timeouts, or Redis away", of: (hour) => hour.errors }] },
 ];
 
 function draw(tag, attributes = {}, ...children) {
@@ -94,7 +97,7 @@ export function charts(h) {
   return { element, show };
 }
 
-function chart({ name, note, scale, format, bars, series }, h, choose, point) {
+function chart({ name, note, scale, format, bars, number, series }, h, choose, point) {
   const svg = draw("svg", { role: "img", height: HEIGHT });
   const range = h("input", { type: "range", min: 0, ariaLabel: `${name}: hour` });
   const hourLabel = h("span", { className: "muted" });
@@ -106,9 +109,12 @@ function chart({ name, note, scale, format, bars, series }, h, choose, point) {
     const picture = draw("svg", { width: 24, height: 10, "aria-hidden": true }, swatch);
     return h("li", {}, picture, `${one.name} `, values[i]);
   });
+  const fewPicture = draw("svg", { width: 24, height: 10, "aria-hidden": true }, draw("circle", { class: "dot few", cx: 12, cy: 5 }));
+  const fewLegend = h("li", { className: "muted", hidden: true }, fewPicture, `fewer than ${FEW} lookups`);
+  if (note) legend.push(h("li", { className: "muted" }, note));
   const plot = h("div", { className: "plot" }, svg, range);
   const figure = h("figure", {},
-    h("figcaption", {}, h("h3", {}, name, " ", h("small", {}, note)), hourLabel), h("ul", {}, ...legend), plot);
+    h("figcaption", {}, h("h3", {}, name), hourLabel), h("ul", {}, ...legend, fewLegend), plot);
   const cursor = draw("path", { class: "cursor" });
   let width = 0, step = 0, at;
   const x = (i) => LEFT + (i + 0.5) * step;
@@ -121,24 +127,26 @@ function chart({ name, note, scale, format, bars, series }, h, choose, point) {
   });
   plot.addEventListener("pointerleave", () => step && point());
 
-  /** Lines, broken where there is no value; a value between two gaps is a dot. */
+  const isFew = (hour) => number(hour) < FEW;
+
+  /** Lines, broken where there is no value, or one of few lookups. A value that is not on a line is a dot, and so
+   * is that of the current hour, which goes on. */
   function line(hours, of, i) {
-    const path = draw("path", { class: `line s${i}` });
-    const dots = draw("path", { class: `dot s${i}` });
-    let lines = "", points = "", before = null;
+    const isJoined = (hour) => hour && of(hour) != null && !isFew(hour);
+    const dots = [];
+    let lines = "";
     hours.forEach((hour, n) => {
       const value = of(hour);
-      if (value != null) {
-        const place = `${x(n).toFixed(1)} ${y(at(value))}`;
-        lines += (before == null ? "M" : "L") + place;
-        const alone = before == null && (n + 1 === hours.length || of(hours[n + 1]) == null);
-        if (alone || n + 1 === hours.length) points += `M${place}h0`;
+      if (value == null) return;
+      const place = [x(n).toFixed(1), y(Math.min(1, Math.max(0, at(value))))];
+      const before = isJoined(hours[n - 1]);
+      if (isJoined(hour)) lines += (before ? "L" : "M") + place.join(" ");
+      const isNow = n === hours.length - 1;
+      if (isNow || isFew(hour) || !before && !isJoined(hours[n + 1])) {
+        dots.push(draw("circle", { class: `dot s${i}${isFew(hour) ? " few" : ""}${isNow ? " now" : ""}`, cx: place[0], cy: place[1] }));
       }
-      before = value;
     });
-    path.setAttribute("d", lines);
-    dots.setAttribute("d", points);
-    return [path, dots];
+    return [draw("path", { class: `line s${i}`, d: lines }), ...dots];
   }
   function bar(hour, n, of) {
     const value = of(hour);
@@ -156,19 +164,26 @@ function chart({ name, note, scale, format, bars, series }, h, choose, point) {
       width = plot.clientWidth;
       step = (width - LEFT - RIGHT) / hours.length;
       svg.setAttribute("width", width);
-      const present = series.flatMap(({ of }) => hours.map(of)).filter((value) => value != null);
+      const many = hours.some((hour) => number(hour) >= FEW) ? hours.filter((hour) => !isFew(hour)) : hours;
+      const valuesOf = (of) => many.map(of).filter((value) => value != null);
+      const present = series.flatMap(({ of }) => valuesOf(of));
+      fewLegend.hidden = !hours.some((hour) => number(hour) && isFew(hour));
       const { at: where, ticks } = scale(present);
       at = where;
       const axis = ticks.flatMap((tick) => [
         draw("path", { class: "grid", d: `M${LEFT} ${y(at(tick))}H${width - RIGHT}` }),
         draw("text", { x: LEFT - 8, y: y(at(tick)), dy: "0.32em", "text-anchor": "end" }, format(tick)),
       ]);
-      // Every sixth hour of the local day.
+      const mark = (n, text) => draw("text", { x: x(n).toFixed(1), y: HEIGHT - 5, "text-anchor": "middle" }, text);
+      // The current hour is not over.
+      const last = hours.length - 1;
+      axis.push(
+        draw("rect", { class: "now", x: (x(last) - step / 2).toFixed(1), width: step.toFixed(1), y: TOP, height: HEIGHT - TOP - BOTTOM }),
+        mark(last, "now"));
+      // Every sixth hour of the local day, but not where it would be under "now".
       hours.forEach((hour, n) => {
-        if (new Date(hour.hour).getHours() % 6) return;
-        axis.push(
-          draw("path", { class: "grid", d: `M${x(n).toFixed(1)} ${HEIGHT - BOTTOM}v4` }),
-          draw("text", { x: x(n).toFixed(1), y: HEIGHT - 5, "text-anchor": "middle" }, clock.format(new Date(hour.hour))));
+        if (new Date(hour.hour).getHours() % 6 || (last - n) * step < 36) return;
+        axis.push(draw("path", { class: "grid", d: `M${x(n).toFixed(1)} ${HEIGHT - BOTTOM}v4` }), mark(n, clock.format(new Date(hour.hour))));
       });
       const data = series.flatMap(({ of }, i) => (bars ? hours.flatMap((hour, n) => bar(hour, n, of)) : line(hours, of, i)));
       if (!present.some((value) => value || !bars)) {
@@ -176,7 +191,7 @@ function chart({ name, note, scale, format, bars, series }, h, choose, point) {
       }
       svg.replaceChildren(...axis, cursor, ...data);
       const spans = series.map(({ name: label, of }) => {
-        const some = hours.map(of).filter((value) => value != null);
+        const some = valuesOf(of);
         return some.length ? `${label} ${format(Math.min(...some))} to ${format(Math.max(...some))}` : `${label} none`;
       });
       svg.setAttribute("aria-label", `${name}, the last ${hours.length} hours: ${spans.join(", ")}`);
@@ -185,7 +200,7 @@ function chart({ name, note, scale, format, bars, series }, h, choose, point) {
       const hour = hours[index];
       range.max = hours.length - 1;
       range.value = index;
-      hourLabel.textContent = hourName(hour, index === hours.length - 1);
+      hourLabel.textContent = `${hourName(hour, index === hours.length - 1)}, ${count(hour.total)} ${hour.total === 1 ? "lookup" : "lookups"}`;
       cursor.setAttribute("d", `M${x(index).toFixed(1)} ${TOP}V${HEIGHT - BOTTOM}`);
       const texts = series.map(({ of }, i) => (values[i].textContent = shown(of(hour), format)));
       range.ariaValueText = `${hourLabel.textContent}: ${series.map((one, i) => `${one.name} ${texts[i]}`).join(", ")}`;
