@@ -123,7 +123,7 @@ fn the_components_are_small() {
         size(&middleware_component())
     );
     assert!(
-        size(&explorer_component()) <= 209_000,
+        size(&explorer_component()) <= 211_500,
         "{}",
         size(&explorer_component())
     );
