@@ -210,6 +210,9 @@ start_server() {
     done
     # What all tests run under: docs/security.md.
     export SPIN_MAX_INSTANCE_MEMORY=${SPIN_MAX_INSTANCE_MEMORY:-134217728}
+    # In memory: a store on disk syncs each answer that it takes (docs/edge-cache.md).
+    printf '[key_value_store.default]\ntype = "spin"\n' >"$directory/runtime-config.toml"
+    export RUNTIME_CONFIG_FILE=${RUNTIME_CONFIG_FILE:-$directory/runtime-config.toml}
     # What it prints is about the server; stdout is for what the caller is told.
     if [ -n "$spin" ]; then
         "$spin" up --from "$manifest" --listen "127.0.0.1:$port" >&2 &

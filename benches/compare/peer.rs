@@ -22,12 +22,12 @@ pub const CACHE: &str = "this component";
 pub const CACHE_REUSED: &str = "this component, reuse raised";
 /// The component as the SDK's examples do it.
 pub const SDK_STYLE: &str = "SDK-style: chunked, connection per request";
-/// What no component can be faster than.
-pub const HELLO: &str = "hello-world (the floor)";
+/// What no component can be faster than that reads the same headers and sends the same.
+pub const HELLO: &str = "hello-world (hello floor)";
 /// What no component can be faster than in instances that live long.
 pub const HELLO_REUSED: &str = "hello-world, reuse raised";
-/// What no component that asks Redis can be faster than.
-pub const HELLO_GET: &str = "hello-world after a GET";
+/// The same after a GET: what no component that asks Redis can be faster than.
+pub const HELLO_GET: &str = "hello-world after a GET (GET floor)";
 /// The service in Python.
 pub const PYTHON: &str = "FastAPI, uvicorn, redis-py";
 /// What nothing that asks Redis can be faster than.

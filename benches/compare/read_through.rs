@@ -24,7 +24,7 @@ pub const NO_ORIGIN: &str = "this component, no origin";
 /// The component with an origin.
 pub const CACHE: &str = "this component, reading through";
 /// What no miss can be faster than.
-const ORIGIN: &str = "the origin itself";
+pub const ORIGIN: &str = "the origin itself";
 
 /// The rows, in their order in the table.
 pub const ROWS: [&str; 3] = [NO_ORIGIN, ORIGIN, CACHE];
