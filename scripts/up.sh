@@ -189,7 +189,7 @@ build_server() {
         echo "serving with $spin, so the embedded host is not built; the components log to ${manifest%spin.toml}.spin/logs/, and here"
     else
         echo "serving with the embedded host, for there is no Spin 4.1 on the PATH; the components log here"
-        build provider-connection-cache-host "about 3 minutes" "building the embedded host"
+        build provider-connection-cache-host "about 4 minutes" "building the embedded host"
     fi >&2
 }
 
