@@ -30,6 +30,7 @@ mod make;
 mod memory;
 mod middleware;
 mod misconfigured;
+mod model;
 mod observability;
 mod outage;
 mod package;
