@@ -24,6 +24,7 @@ mod hostile;
 mod http;
 mod in_flight;
 mod interface;
+mod interleavings;
 mod key_value;
 mod login;
 mod make;

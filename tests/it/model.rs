@@ -109,6 +109,9 @@ struct Version {
 /// A request to the origin.
 #[derive(Clone, Debug)]
 struct Request {
+    /// When who asks had read that it has to.
+    looked: Moment,
+    /// When it took the lease.
     start: Moment,
     /// When its result was there for others to read. None if it never was.
     end: Option<Moment>,
@@ -209,9 +212,11 @@ impl History {
         self.database.push(Version { value, from, until });
     }
 
-    /// The origin is asked. Returns the number of the request.
-    pub fn ask(&mut self, start: Moment) -> usize {
-        self.requests.push(Request { start, end: None });
+    /// The origin is asked, by who took a lease at `start` because of what it read when it `looked`.
+    /// Returns the number of the request.
+    pub fn ask(&mut self, looked: Moment, start: Moment) -> usize {
+        let end = None;
+        self.requests.push(Request { looked, start, end });
         self.requests.len() - 1
     }
 
@@ -323,10 +328,12 @@ impl History {
                     }
                 }
                 Outcome::Refused => {
-                    let values = others.operations.iter().filter_map(|it| match &it.effect {
-                        Effect::Put { value, .. } => Some(Seen::Value(value.clone())),
+                    let put = others.operations.iter().filter_map(|it| match &it.effect {
+                        Effect::Put { value, .. } => Some(value),
                         Effect::Delete | Effect::Expire => None,
                     });
+                    let said = others.database.iter().filter_map(|it| it.value.as_ref());
+                    let values = put.chain(said).cloned().map(Seen::Value);
                     let mut other = values.chain([Seen::Nothing]).filter(|other| *other != seen);
                     if !other.any(has) {
                         return Some(format!("{operation:?} was refused, and all held"));
@@ -359,11 +366,16 @@ impl History {
     /// Returns whether the origin was asked again although it was being asked, and nothing was done to
     /// the key meanwhile.
     pub fn asked_twice(&self) -> bool {
-        self.requests.iter().enumerate().any(|(number, second)| {
-            self.requests[..number].iter().any(|first| {
+        // Who took a lease first may come to ask last.
+        let mut requests: Vec<_> = self.requests.iter().collect();
+        requests.sort_by_key(|request| request.start);
+        requests.iter().enumerate().any(|(number, second)| {
+            requests[..number].iter().any(|first| {
                 let asked = first.end.is_none_or(|end| second.start < end);
+                // Somebody wrote, and one of them may have read what was there before.
+                let looked = first.looked.min(second.looked);
                 let disturbed = self.operations.iter().any(|it| {
-                    it.start <= second.start && it.end.is_none_or(|(end, _)| end >= first.start)
+                    it.start <= second.start && it.end.is_none_or(|(end, _)| end >= looked)
                 });
                 asked && !disturbed
             })
@@ -707,16 +719,18 @@ mod tests {
 
     #[test]
     fn the_origin_is_asked_once_at_a_time_unless_somebody_writes() {
-        let asked = |operations: &[_], (first, until), second| {
+        let asked = |operations: &[_], (looked, first, until), second| {
             let mut history = history(operations);
-            let number = history.ask(ms(first));
+            let number = history.ask(ms(looked), ms(first));
             history.publish(number, ms(until));
-            history.ask(ms(second));
+            history.ask(ms(second), ms(second));
             history.asked_twice()
         };
-        assert!(asked(&[], (10, 30), 20));
-        assert!(!asked(&[], (10, 30), 40));
-        let delete = (15, 18, Effect::Delete, Acknowledged);
-        assert!(!asked(&[delete], (10, 30), 20));
+        assert!(asked(&[], (9, 10, 30), 20));
+        assert!(!asked(&[], (9, 10, 30), 40));
+        let delete = |start, end| [(start, end, Effect::Delete, Acknowledged)];
+        assert!(!asked(&delete(15, 18), (9, 10, 30), 20));
+        assert!(!asked(&delete(6, 8), (5, 10, 30), 20), "of what is gone");
+        assert!(asked(&delete(1, 2), (5, 10, 30), 20));
     }
 }
