@@ -1,7 +1,7 @@
 # `make help` lists the targets; docs/configuration.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up scale-out test soak interface screenshots fuzz bench bench-smoke check rust-consumer python-consumer middleware key-value-probe plug templates package clean
+.PHONY: help tools build up scale-out test interleavings soak interface screenshots fuzz bench bench-smoke check rust-consumer python-consumer middleware key-value-probe plug templates package clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -16,7 +16,7 @@ export $(SETTINGS)
 
 # A misspelt setting would be ignored. Those of other commands are here too; what make, cargo, rustc, compilers and
 # Spin read is theirs to judge.
-KNOWN := $(SETTINGS) SECONDS ONLY REDIS_SERVER CHROMIUM ADVISORY_DB
+KNOWN := $(SETTINGS) SECONDS ONLY REPLAY SCENARIO REDIS_SERVER CHROMIUM ADVISORY_DB
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(firstword $(filter-out $(KNOWN) SHELL PATH TMPDIR MAKE% CARGO% RUST% SPIN_% SSL_% %PROXY %proxy CC% CXX% %FLAGS,$(GIVEN)))
 $(if $(UNKNOWN),$(error unknown setting $(UNKNOWN)$(foreach name,$(shell scripts/nearest.sh '$(UNKNOWN)' $(KNOWN)), \
@@ -50,6 +50,13 @@ scale-out: ## serve on two hosts, over a primary and a replica with TLS: deploy/
 
 test: rust-consumer python-consumer middleware key-value-probe templates ## run every test, against a real Redis (SPIN=/path/to/spin: on Spin)
 	@scripts/test.sh
+
+interleavings: build ## try every order of Redis commands in small scenarios (REPLAY='…' one schedule, SCENARIO=… some)
+	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" cargo test --profile host -p $(COMPONENT) --test it -- \
+		--nocapture --ignored --exact interleavings::no_schedule_breaks_a_promise
+
+interleavings: export REPLAY ?=
+interleavings: export SCENARIO ?=
 
 soak: SECONDS ?= 120
 soak: build ## read and write for SECONDS=120 while Redis fails, alone and with an edge cache (SPIN=…)

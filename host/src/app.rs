@@ -191,6 +191,13 @@ impl App {
         Some(component.instances_created())
     }
 
+    /// How many calls to Redis (opening a connection, and commands) and over HTTP (up to the head of the
+    /// answer) wait at the moment, in all instances.
+    pub fn waiting(&self) -> usize {
+        let waiting = |component: &Arc<AppComponent>| component.waiting();
+        self.components.iter().map(waiting).sum()
+    }
+
     /// How many writes there were so far to the connections of those who called it over HTTP.
     pub fn writes(&self) -> u64 {
         self.writes.load(Relaxed)

@@ -24,6 +24,7 @@ use crate::{
     runtime::Runtime,
     state::HostState,
     variables::Variables,
+    waiting::Waiting,
 };
 
 /// What a component is given of the application's configuration.
@@ -45,6 +46,7 @@ pub(crate) struct AppComponent {
     max_instance_memory: Option<usize>,
     peak_memory: Arc<AtomicUsize>,
     instances_created: AtomicUsize,
+    waiting: Waiting,
 }
 
 impl AppComponent {
@@ -68,6 +70,7 @@ impl AppComponent {
             max_instance_memory: options.max_instance_memory,
             peak_memory: Arc::default(),
             instances_created: AtomicUsize::new(0),
+            waiting: Waiting::default(),
         })
     }
 
@@ -86,13 +89,14 @@ impl AppComponent {
     /// A store for one new instance.
     pub(crate) fn new_store(&self) -> Store<HostState> {
         self.instances_created.fetch_add(1, Relaxed);
-        let redis = Redis::new(Arc::clone(&self.allowed_hosts));
+        let redis = Redis::new(Arc::clone(&self.allowed_hosts), self.waiting.clone());
         let key_value = KeyValue::new(Arc::clone(&self.key_value_stores));
         let limits = Limits {
             max_instance_memory: self.max_instance_memory,
             peak: Arc::clone(&self.peak_memory),
         };
-        let outbound_http = OutboundHttp::new(Arc::clone(&self.allowed_hosts));
+        let outbound_http =
+            OutboundHttp::new(Arc::clone(&self.allowed_hosts), self.waiting.clone());
         let variables = Arc::clone(&self.variables);
         let state = HostState::new(
             redis,
@@ -112,6 +116,11 @@ impl AppComponent {
     /// How many stores were made.
     pub(crate) fn instances_created(&self) -> usize {
         self.instances_created.load(Relaxed)
+    }
+
+    /// How many calls of its instances wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.count()
     }
 
     /// The most memory that any instance had so far, in bytes.

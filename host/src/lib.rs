@@ -27,6 +27,7 @@ mod sqlite;
 mod state;
 mod template;
 mod variables;
+mod waiting;
 mod workers;
 
 pub use app::{App, AppOptions, Grants};

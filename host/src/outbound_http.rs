@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use wasmtime_wasi::TrappableError;
 use wasmtime_wasi_http::p3::{RequestOptions, WasiHttpHooks, bindings::http::types::ErrorCode};
 
-use crate::allowed_hosts::AllowedHosts;
+use crate::{allowed_hosts::AllowedHosts, waiting::Waiting};
 
 type Body = UnsyncBoxBody<Bytes, ErrorCode>;
 type Pool = Client<HttpsConnector<HttpConnector>, Body>;
@@ -32,18 +32,24 @@ type Transmission = Box<dyn Future<Output = Result<(), ErrorCode>> + Send>;
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The outbound HTTP of one instance.
-pub(crate) struct OutboundHttp(Arc<AllowedHosts>);
+pub(crate) struct OutboundHttp {
+    allowed_hosts: Arc<AllowedHosts>,
+    waiting: Waiting,
+}
 
 impl OutboundHttp {
-    pub(crate) fn new(allowed_hosts: Arc<AllowedHosts>) -> Self {
-        Self(allowed_hosts)
+    pub(crate) fn new(allowed_hosts: Arc<AllowedHosts>, waiting: Waiting) -> Self {
+        Self {
+            allowed_hosts,
+            waiting,
+        }
     }
 
     /// Whether the request may go out. One without an authority is for the application itself,
     /// which this host does not serve.
     fn allows(&self, uri: &Uri) -> bool {
         let has_host = uri.host().is_some_and(|host| !host.is_empty());
-        has_host && self.0.allows(&uri.to_string(), "https")
+        has_host && self.allowed_hosts.allows(&uri.to_string(), "https")
     }
 }
 
@@ -55,7 +61,9 @@ impl WasiHttpHooks for OutboundHttp {
         _: Transmission,
     ) -> Box<dyn Future<Output = Result<Sent, TrappableError<ErrorCode>>> + Send> {
         let allowed = self.allows(request.uri());
+        let waits = self.waiting.begin();
         Box::new(async move {
+            let _waits = waits;
             if !allowed {
                 return Err(ErrorCode::HttpRequestDenied.into());
             }

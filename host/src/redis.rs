@@ -18,6 +18,7 @@ use crate::{
         Error, Host, HostConnection, HostConnectionWithStore, RedisParameter, RedisResult,
     },
     limits::check_buffered,
+    waiting::{Call, Waiting},
 };
 
 /// More connections in one instance are refused with `too-many-connections`.
@@ -27,18 +28,20 @@ const MAX_CONNECTIONS: usize = 1024;
 pub(crate) struct Redis {
     allowed_hosts: Arc<AllowedHosts>,
     connections: ResourceTable,
+    waiting: Waiting,
 }
 
 /// What stands behind the resource `connection`.
 pub struct Connection(MultiplexedConnection);
 
 impl Redis {
-    pub(crate) fn new(allowed_hosts: Arc<AllowedHosts>) -> Self {
+    pub(crate) fn new(allowed_hosts: Arc<AllowedHosts>, waiting: Waiting) -> Self {
         let mut connections = ResourceTable::new();
         connections.set_max_capacity(MAX_CONNECTIONS);
         Self {
             allowed_hosts,
             connections,
+            waiting,
         }
     }
 }
@@ -54,6 +57,11 @@ fn connection<T>(
             .map(|connection| connection.0.clone())
             .map_err(|_| Error::Other("could not find connection for resource".to_owned()))
     })
+}
+
+/// Counts a call until it ends.
+fn waits<T>(accessor: &Accessor<T, HasSelf<Redis>>) -> Call {
+    accessor.with(|mut access| access.get().waiting.begin())
 }
 
 fn other(error: impl Display) -> Error {
@@ -78,6 +86,7 @@ impl<T: Send> HostConnectionWithStore<T> for HasSelf<Redis> {
         accessor: &Accessor<T, Self>,
         address: String,
     ) -> Result<Resource<Connection>, Error> {
+        let _waits = waits(accessor);
         let allowed_hosts = accessor.with(|mut access| Arc::clone(&access.get().allowed_hosts));
         if !allowed_hosts.allows(&address, "redis") {
             return Err(Error::InvalidAddress);
@@ -185,6 +194,7 @@ impl<T: Send> HostConnectionWithStore<T> for HasSelf<Redis> {
         command: String,
         arguments: Vec<RedisParameter>,
     ) -> Result<Vec<RedisResult>, Error> {
+        let _waits = waits(accessor);
         let mut connection = connection(accessor, this)?;
         let mut command = redis::cmd(&command);
         for argument in arguments {

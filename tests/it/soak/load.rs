@@ -7,8 +7,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::model::{Effect, Outcome, Seen};
 use super::world::{Key, World};
+use crate::model::{Effect, Outcome, Seen};
 use crate::support::client::{Answer, Call, Client};
 use crate::support::connection::entry;
 use crate::support::service::{BASE, READ_TOKEN, WRITE_TOKEN, path};

@@ -1,12 +1,11 @@
 //! The soak: readers and writers on several services over one Redis that fails again and
 //! again, with every answer checked against a model.
 //!
-//! `make soak` runs it for long. [`model`] says what a read may see, [`load`] who reads and
+//! `make soak` runs it for long. [`crate::model`] says what a read may see, [`load`] who reads and
 //! writes, [`disturbance`] what happens to Redis.
 
 mod disturbance;
 mod load;
-mod model;
 mod world;
 
 use std::env;

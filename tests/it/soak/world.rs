@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::model::{Effect, History, Loss, Moment, Outcome, Read, Seen, Violation};
+use crate::model::{Effect, History, Loss, Moment, Outcome, Read, Seen, Violation};
 use crate::support::connection::id;
 
 /// A key is replaced by a fresh one after so many operations, or so many since one of which
@@ -130,13 +130,22 @@ impl World {
     /// It has ended.
     pub fn end_operation(&self, key: &Key, outcome: Outcome) {
         let mut history = key.history();
-        history.end(outcome, self.now());
+        // A key has one writer.
+        let last = history.len() - 1;
+        history.end(last, outcome, self.now());
     }
 
     /// Checks what was seen between `start` and now.
     pub fn check(&self, key: &Key, start: Moment, seen: Seen) {
         let end = self.now();
-        let read = Read { start, end, seen };
+        // Nor is an answer through the host of a write always newer (docs/edge-cache.md).
+        let host = None;
+        let read = Read {
+            start,
+            end,
+            seen,
+            host,
+        };
         let (history, losses) = (key.history(), self.losses.lock().unwrap());
         if !history.explains(&read, &losses, self.staleness) {
             let violation = Violation {

@@ -1,5 +1,6 @@
 //! The WIT interface `cache`, called on the lean component.
 
+use std::sync::Arc;
 use std::thread::panicking;
 
 use provider_connection_cache_host::wasmtime::{self, Store};
@@ -18,6 +19,7 @@ mod bindings {
     });
 }
 
+pub use self::bindings::exports::provider::connection_cache::cache::Guest as Functions;
 pub use self::bindings::provider::connection_cache::types::*;
 
 type Outcome<T> = Result<T, Error>;
@@ -26,7 +28,7 @@ type Outcome<T> = Result<T, Error>;
 pub struct Cache {
     store: Store<HostState>,
     exports: bindings::ProviderConnectionCache,
-    app: App,
+    app: Arc<App>,
     log: LogSink,
     prefix: String,
 }
@@ -66,6 +68,11 @@ impl Cache {
             options(variables, &log),
         )
         .expect("the component loads");
+        Self::instance_of(Arc::new(app), log, prefix).await
+    }
+
+    /// Another instance of this application, with this log and this prefix of its keys.
+    pub async fn instance_of(app: Arc<App>, log: LogSink, prefix: String) -> Self {
         let mut store = app.new_store();
         let exports = bindings::ProviderConnectionCache::instantiate_async(
             &mut store,
@@ -81,6 +88,12 @@ impl Cache {
             log,
             prefix,
         }
+    }
+
+    /// The instance, and its functions.
+    pub fn parts(&mut self) -> (&mut Store<HostState>, &Functions) {
+        let functions = self.exports.provider_connection_cache_cache();
+        (&mut self.store, functions)
     }
 
     /// The most memory it had so far, in bytes.

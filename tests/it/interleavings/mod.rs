@@ -1,0 +1,95 @@
+//! Every order in which Redis and the origin can carry out what the built components ask of them.
+//!
+//! [`scenario`] says who does what at the same time, [`world`] runs it under a schedule, [`explore`]
+//! tries all of them, and [`crate::model`] judges each. docs/correctness.md says what this shows.
+
+mod explore;
+mod gate;
+mod instance;
+mod origin;
+mod scenario;
+mod stillness;
+mod wire;
+mod world;
+
+use std::env;
+use std::sync::Mutex;
+use std::thread;
+
+use self::explore::{Bound, Report, explore, replay, script};
+use self::scenario::Scenario;
+
+const BOUND: Bound = Bound {
+    schedules: 4_000,
+    sample: 1_000,
+    seed: 1,
+};
+
+/// Runs the scenarios, two at a time, and prints what each came to.
+fn run(scenarios: &[Scenario]) -> Vec<Report> {
+    println!(
+        "{:<34} {:>9} {:>10} {:>8} {:>8}",
+        "scenario", "schedules", "violations", "longest", "seconds"
+    );
+    let next = Mutex::new(scenarios.iter());
+    let reports = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let Some(scenario) = next.lock().unwrap().next() else {
+                        return;
+                    };
+                    let report = explore(scenario, BOUND);
+                    println!("{report}");
+                    if let Some((schedule, violation)) = &report.shortest {
+                        println!("REPLAY='{}'\n{violation}", script(scenario, schedule));
+                    }
+                    reports.lock().unwrap().push(report);
+                }
+            });
+        }
+    });
+    reports.into_inner().unwrap()
+}
+
+/// Every schedule keeps every promise, and some schedule shows what is not promised.
+fn assert_promises_kept(scenarios: &[Scenario]) {
+    let reports = run(scenarios);
+    let is_wrong = |report: &&Report| {
+        let mut all = scenarios.iter();
+        let scenario = all.find(|it| it.name == report.name).unwrap();
+        scenario.not_promised.is_some() != (report.violations > 0)
+    };
+    let wrong: Vec<_> = reports.iter().filter(is_wrong).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_schedule_of_a_small_scenario_breaks_a_promise() {
+    let small = |scenario: &Scenario| scenario.small;
+    let scenarios: Vec<_> = scenario::all().into_iter().filter(small).collect();
+    assert_promises_kept(&scenarios);
+}
+
+/// `make interleavings`: all scenarios, or one schedule of one of them.
+#[test]
+#[ignore = "takes minutes: `make interleavings`"]
+fn no_schedule_breaks_a_promise() {
+    let text = env::var("REPLAY").unwrap_or_default();
+    if !text.is_empty() {
+        let (name, schedule) = text.split_once(": ").expect("SCENARIO: EVENT…");
+        let all = scenario::all();
+        let scenario = all.iter().find(|it| it.name == name).expect("a scenario");
+        let schedule: Vec<_> = schedule.split_whitespace().collect();
+        let (told, wrong) = replay(scenario, &schedule);
+        println!("{told}");
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        return;
+    }
+    let only = env::var("SCENARIO").unwrap_or_default();
+    let mut scenarios = scenario::all();
+    let is_asked_for = |it: &Scenario| only.split_whitespace().any(|part| it.name.contains(part));
+    scenarios.retain(|it| only.is_empty() || is_asked_for(it));
+    assert_promises_kept(&scenarios);
+}
