@@ -52,7 +52,8 @@ pub fn goals(
     let throughput =
         |row, of, callers| Some(hits(row, callers)?.per_second / hits(of, callers)?.per_second);
     let goal = |what, bound, value| Goal { what, bound, value };
-    let percentiles = |callers, figure: fn(&Figures) -> f64| hits(CACHE, callers).map(|cache| figure(&cache));
+    let percentiles =
+        |callers, figure: fn(&Figures) -> f64| hits(CACHE, callers).map(|cache| figure(&cache));
     let p50_of_floor = || Some(hits(CACHE, 1)?.p50 / (hits(HELLO_GET, 1)?.p50 + 12.0));
     let of_no_origin = |callers| read_through.ratio(READ_THROUGH, NO_ORIGIN, Hit, callers);
     let of_uncounted = |callers| counting.ratio(COUNTED, UNCOUNTED, Hit, callers);
