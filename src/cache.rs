@@ -201,7 +201,7 @@ impl Cache {
         })
     }
 
-    /// Reads the summary of the connection. It may have been kept in the instance or on its host.
+    /// Reads the summary of the connection. It may come from the edge cache.
     pub fn summary(&self, id: Id) -> LocalBoxFuture<'_, Lookup<FoundSummary>> {
         Box::pin(async move {
             let summary = pin!(self.read_summary(id));
@@ -442,7 +442,7 @@ impl Cache {
         Readiness { lookups, writes }
     }
 
-    /// Does what [`Self::readiness`] does. Nothing is counted.
+    /// Tries the same as `GET /health/ready`. Nothing is counted.
     pub fn inspect_readiness(&self) -> LocalBoxFuture<'_, Readiness> {
         Box::pin(async move {
             let (lookups, writes) = join(self.try_lookups(), self.try_writes()).await;
