@@ -176,24 +176,17 @@ impl Redis {
         keys: &[String],
         replica: bool,
     ) -> Result<(Vec<Option<RawValue>>, Option<Permit<'_>>), Error> {
-        if keys.is_empty() {
-            return Ok((Vec::new(), None));
-        }
-        let (permit, deadline) = self.admit(keys.len() * LARGEST_ENTRY).await?;
-        let command = if self.capped.get() {
-            capped(GET_CAPPED, keys)
-        } else {
-            Command::read("MGET").args(keys.iter().map(String::as_str))
+        let command = || match self.capped.get() {
+            true => capped(GET_CAPPED, keys),
+            false => Command::read("MGET").args(keys.iter().map(String::as_str)),
         };
-        let values = self.read(command, replica, &deadline).await?;
+        let (values, permit) = self.read_batch(keys.len(), command, replica).await?;
         if values.len() != keys.len() {
             return Err(Error::Unexpected);
         }
-        let values = values
-            .into_iter()
-            .map(|value| raw_value(Some(value), None, None));
-        let values = values.collect::<Result<_, _>>()?;
-        Ok((values, permit))
+        let values = values.into_iter();
+        let values = values.map(|value| raw_value(Some(value), None, None));
+        Ok((values.collect::<Result<_, _>>()?, permit))
     }
 
     /// Reads the present value and the rest of the lifetime of each key, in order, in one script. The
@@ -202,12 +195,8 @@ impl Redis {
         &self,
         keys: &[String],
     ) -> Result<(Vec<Option<RawValue>>, Option<Permit<'_>>), Error> {
-        if keys.is_empty() {
-            return Ok((Vec::new(), None));
-        }
-        let (permit, deadline) = self.admit(keys.len() * LARGEST_ENTRY).await?;
-        let command = capped(GET_MANY_WITH_LIFETIMES, keys);
-        let mut values = self.read(command, false, &deadline).await?;
+        let command = || capped(GET_MANY_WITH_LIFETIMES, keys);
+        let (mut values, permit) = self.read_batch(keys.len(), command, false).await?;
         if values.len() != 2 * keys.len() {
             return Err(Error::Unexpected);
         }
@@ -215,6 +204,20 @@ impl Redis {
         let values = values.into_iter().zip(lifetimes);
         let values = values.map(|(value, lifetime)| raw_value(Some(value), None, Some(lifetime)));
         Ok((values.collect::<Result<_, _>>()?, permit))
+    }
+
+    /// Sends a read of so many entries, made once there is memory for them. No entries make no round trip.
+    async fn read_batch(
+        &self,
+        entries: usize,
+        command: impl FnOnce() -> Command,
+        replica: bool,
+    ) -> Result<(Reply, Option<Permit<'_>>), Error> {
+        if entries == 0 {
+            return Ok((Vec::new(), None));
+        }
+        let (permit, deadline) = self.admit(entries * LARGEST_ENTRY).await?;
+        Ok((self.read(command(), replica, &deadline).await?, permit))
     }
 
     /// SET with EX: sets the value and its lifetime in one command. The change of the auxiliary keys is
