@@ -3,6 +3,7 @@
 
 pub mod backpressure;
 pub mod clock;
+mod current;
 pub mod deadline;
 mod notify;
 pub mod once;

@@ -4,11 +4,12 @@
 //! wants to know there is none, and a part of the work looks for it once and reads no clock.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::rc::Rc;
 
 use spin_sdk::wasip3::clocks::monotonic_clock;
+
+use super::current::with_current;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Timings>>> = const { RefCell::new(None) };
@@ -40,16 +41,11 @@ impl Timings {
     }
 }
 
-/// Does the work, and records how long its parts take. Tasks that it starts are not among them.
-pub(crate) async fn record<T>(work: impl Future<Output = T>) -> (T, Rc<Timings>) {
+/// Does the work, and records how long its parts take. Tasks that it starts are not among them. The caller
+/// pins the work, or this future would hold it twice.
+pub(crate) async fn record<T>(work: impl Future<Output = T> + Unpin) -> (T, Rc<Timings>) {
     let timings = Rc::<Timings>::default();
-    let mut work = pin!(work);
-    let result = poll_fn(|context| {
-        let before = CURRENT.replace(Some(Rc::clone(&timings)));
-        let polled = work.as_mut().poll(context);
-        CURRENT.set(before);
-        polled
-    });
+    let result = with_current(&CURRENT, Some(Rc::clone(&timings)), work);
     (result.await, timings)
 }
 

@@ -1,13 +1,13 @@
 //! The caller on whose behalf a task works: its `traceparent` (W3C Trace Context, section 3.2) goes
 //! into the log, and to the origin.
 //!
-//! The tasks of an instance take turns, so the caller is kept beside the task that is polled, and
-//! not passed down in every argument.
+//! The caller stands beside the task that is polled, and is not passed down in every argument.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::Future;
 use std::rc::Rc;
+
+use super::current::with_current;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<dyn Caller>>> = const { RefCell::new(None) };
@@ -24,17 +24,11 @@ pub trait Caller {
 }
 
 /// Does the work on behalf of this caller. The caller pins the work, or this future would hold it twice.
-pub async fn within<T>(
+pub fn within<T>(
     caller: Option<Rc<dyn Caller>>,
-    mut work: impl Future<Output = T> + Unpin,
-) -> T {
-    poll_fn(|context| {
-        let before = CURRENT.replace(caller.clone());
-        let polled = Pin::new(&mut work).poll(context);
-        CURRENT.set(before);
-        polled
-    })
-    .await
+    work: impl Future<Output = T> + Unpin,
+) -> impl Future<Output = T> {
+    with_current(&CURRENT, caller, work)
 }
 
 /// Returns the caller of the current task, if it is known.
@@ -82,7 +76,7 @@ fn parse(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::ready;
+    use std::future::{poll_fn, ready};
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
