@@ -48,11 +48,14 @@ up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN
 scale-out: ## serve on two hosts, over a primary and a replica with TLS: deploy/README.md
 	@deploy/local/up.sh
 
+build_it = scripts/step.sh "building the tests" cargo test --no-run --profile host -p $(COMPONENT) --test it
+
 test: rust-consumer python-consumer middleware key-value-probe templates ## run every test, against a real Redis (SPIN=/path/to/spin: on Spin)
 	@scripts/test.sh
 
 interleavings: build ## try every order of Redis commands in small scenarios (REPLAY='…' one schedule, SCENARIO=… some)
-	redis=$$(scripts/redis.sh) && REDIS_SERVER="$$redis" cargo test --profile host -p $(COMPONENT) --test it -- \
+	@redis=$$(scripts/redis.sh) && $(build_it) && REDIS_SERVER="$$redis" \
+		cargo test --profile host -p $(COMPONENT) --test it -- \
 		--nocapture --ignored --exact interleavings::no_schedule_breaks_a_promise
 
 interleavings: export REPLAY ?=
@@ -60,8 +63,7 @@ interleavings: export SCENARIO ?=
 
 soak: SECONDS ?= 120
 soak: build ## read and write for SECONDS=120 while Redis fails, alone and with an edge cache (SPIN=…)
-	@redis=$$(scripts/redis.sh) && scripts/step.sh "building the tests" \
-		cargo test --no-run --profile host -p $(COMPONENT) --test it && \
+	@redis=$$(scripts/redis.sh) && $(build_it) && \
 		echo "reading and writing for $(SECONDS) s" >&2 && REDIS_SERVER="$$redis" SOAK_SECONDS=$(SECONDS) \
 		cargo test --profile host -p $(COMPONENT) --test it -- \
 		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis \

@@ -58,7 +58,7 @@ thread_local! {
     static GATE: OnceCell<Rc<Gate>> = const { OnceCell::new() };
 }
 
-/// As many ids `inspect-many` takes. A page has far fewer.
+/// The most ids that `inspect-many` takes. A page rarely has as many.
 const MAX_BATCH: usize = 1_000;
 
 /// Returns the gate of this instance, which the first call configures.

@@ -26,6 +26,19 @@ struct State {
     opened: usize,
 }
 
+impl State {
+    /// The connections of an instance.
+    fn of(&self, instance: usize) -> impl Iterator<Item = &Connection> {
+        let all = self.connections.iter();
+        all.filter(move |it| it.instance == instance)
+    }
+
+    fn of_mut(&mut self, instance: usize) -> impl Iterator<Item = &mut Connection> {
+        let all = self.connections.iter_mut();
+        all.filter(move |it| it.instance == instance)
+    }
+}
+
 struct Connection {
     number: usize,
     instance: usize,
@@ -79,37 +92,28 @@ impl Gate {
     /// The next command of an instance. There is none while it waits for a reply that is held.
     pub fn command(&self, instance: usize) -> Option<Command> {
         let state = self.state();
-        let mut of = state
-            .connections
-            .iter()
-            .filter(|it| it.instance == instance);
+        let mut of = state.of(instance);
         of.find_map(|it| it.commands.front().cloned())
     }
 
     /// Returns true if more follows than the PTTL that goes with a GET.
     pub fn has_more(&self, instance: usize) -> bool {
         let state = self.state();
-        let mut of = state
-            .connections
-            .iter()
-            .filter(|it| it.instance == instance);
+        let mut of = state.of(instance);
         of.any(|it| it.commands.len() > 2)
     }
 
     /// Returns true if a reply to this instance is held.
     pub fn has_reply(&self, instance: usize) -> bool {
         let state = self.state();
-        let mut of = state
-            .connections
-            .iter()
-            .filter(|it| it.instance == instance);
+        let mut of = state.of(instance);
         of.any(|it| !it.replies.is_empty())
     }
 
     /// Takes the next command of an instance away, and keeps its reply, or hands it on at once.
     pub fn reply(&self, instance: usize, reply: Vec<u8>, hold: bool) {
         let mut state = self.state();
-        let mut of = (state.connections.iter_mut()).filter(|it| it.instance == instance);
+        let mut of = state.of_mut(instance);
         let connection = of.find(|it| !it.commands.is_empty()).unwrap();
         connection.commands.pop_front();
         match hold {
@@ -121,7 +125,7 @@ impl Gate {
     /// Hands on the next reply to this instance.
     pub fn hand_on(&self, instance: usize) {
         let mut state = self.state();
-        let mut of = (state.connections.iter_mut()).filter(|it| it.instance == instance);
+        let mut of = state.of_mut(instance);
         let connection = of.find(|it| !it.replies.is_empty()).unwrap();
         let reply = connection.replies.pop_front().unwrap();
         connection.send(&reply);
