@@ -3,7 +3,7 @@
 //! The component works without it: what cannot be read is not there. A store that fails is logged once.
 
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl EdgeStore {
 
     async fn call<T>(
         &self,
-        call: impl Future<Output = Result<T, Error>> + Unpin,
+        call: Pin<&mut dyn Future<Output = Result<T, Error>>>,
     ) -> Option<Result<T, Error>> {
         let called = self.timer.deadline(self.timeout).race(call).await;
         let reason = match &called {

@@ -6,6 +6,7 @@ mod hours;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::mem;
+use std::pin::Pin;
 
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use strum::{IntoStaticStr, VariantArray};
@@ -296,12 +297,11 @@ impl Stats {
         }
     }
 
-    /// Does the work, and counts its result and how long it takes. The caller pins the work, or this
-    /// future would hold it twice: before the first poll, and from then on.
+    /// Does the work, and counts its result and how long it takes.
     pub(crate) async fn measure<T: Tallied>(
         &self,
         operation: Operation,
-        work: impl Future<Output = T> + Unpin,
+        work: Pin<&mut dyn Future<Output = T>>,
     ) -> T {
         let _part = match operation.is_lookup() {
             true => timings::begin(Part::Lookup),

@@ -378,7 +378,7 @@ impl Link {
                 None => connection.run(command, now).await,
             }
         });
-        let result = deadline.race_unless(is_left, run).await;
+        let result = deadline.race_unless(&is_left, run).await;
         let result = result.unwrap_or_else(|| match is_left() {
             true => Err(Error::ConnectionLost),
             false => Err(self.timed_out(Error::Timeout)),
@@ -450,10 +450,13 @@ impl Link {
             // The host polls a new task when it polls this one.
             yield_async().await;
             // In a box, for commands on an open connection would carry it along.
-            let checkout = Box::pin(attempt.check_out(purpose));
+            let mut checkout = Box::pin(attempt.check_out(purpose));
             let checkout = match &outage {
-                None => deadline.race(checkout).await,
-                Some(_) => deadline.at_most(PROBE_TIMEOUT).race(checkout).await,
+                None => deadline.race(checkout.as_mut()).await,
+                Some(_) => {
+                    let brief = deadline.at_most(PROBE_TIMEOUT);
+                    brief.race(checkout.as_mut()).await
+                }
             };
             match checkout {
                 Some(Some(checkout)) => return checkout,

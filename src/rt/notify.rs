@@ -24,7 +24,7 @@ pub(super) fn pair() -> (Notifier, Notified) {
 }
 
 impl Notified {
-    pub(super) async fn wait(mut self) {
+    pub(super) async fn wait(&mut self) {
         self.0.next().await;
     }
 }
@@ -35,7 +35,7 @@ pub(super) struct Waiters(RefCell<Vec<Notifier>>);
 
 impl Waiters {
     pub(super) async fn wait(&self) {
-        let (notifier, notified) = pair();
+        let (notifier, mut notified) = pair();
         self.0.borrow_mut().push(notifier);
         notified.wait().await;
     }
