@@ -72,8 +72,11 @@ pub async fn respond(
             Response::new(headers, Some(reader), trailers_reader)
         }
     };
-    let set = response.set_status_code(status);
-    set.map_err(|()| internal("the status code is unknown"))?;
+    // A new response has 200.
+    if status != 200 {
+        let set = response.set_status_code(status);
+        set.map_err(|()| internal("the status code is unknown"))?;
+    }
     Ok(response)
 }
 
