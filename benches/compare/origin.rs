@@ -13,6 +13,8 @@ use crate::support::client::{Call, Client};
 use crate::support::redis::{Redis, free_port};
 use crate::support::secrets::ORIGIN_TOKEN;
 
+const CACHE: &str = "provider-connection-cache-spin";
+
 /// The origin. It ends when this is dropped.
 pub struct Origin {
     /// Its process.
@@ -47,8 +49,19 @@ impl Origin {
         answer["requests"].as_u64().context("a number is missing")
     }
 
-    /// A host of the component that reads through to it over this Redis.
+    /// A host of the cache that reads through to it over this Redis.
     pub fn cache(&self, setup: &Setup, redis: &Redis) -> Result<Server> {
+        self.host(setup, redis, "with an origin", CACHE)
+    }
+
+    /// A host of this component, which is told where the origin is.
+    pub fn host(
+        &self,
+        setup: &Setup,
+        redis: &Redis,
+        name: &str,
+        component: &str,
+    ) -> Result<Server> {
         let address = format!("http://{}", self.address());
         // As with Redis: on a busy machine a time-out would be taken for a wrong answer.
         let variables = [
@@ -57,19 +70,28 @@ impl Origin {
             format!("origin_token={ORIGIN_TOKEN}"),
             "origin_timeout_ms=30000".to_owned(),
         ];
-        cache(setup, redis, "with an origin", &variables)
+        host(setup, redis, name, component, &variables)
     }
 }
 
-/// A host of the component that asks nobody but this Redis.
+/// A host of the cache that asks nobody but this Redis.
 pub fn cache_without(setup: &Setup, redis: &Redis) -> Result<Server> {
     cache(setup, redis, "without an origin", &[])
 }
 
-/// A host of the component with these variables.
+/// A host of the cache with these variables.
 pub fn cache(setup: &Setup, redis: &Redis, name: &str, variables: &[String]) -> Result<Server> {
+    host(setup, redis, name, CACHE, variables)
+}
+
+fn host(
+    setup: &Setup,
+    redis: &Redis,
+    name: &str,
+    component: &str,
+    variables: &[String],
+) -> Result<Server> {
     let port = free_port();
-    let component = "provider-connection-cache-spin";
     let mut command = program::component(setup, &redis.address(), port, component, &[])?;
     command.args(["--variable", "redis_timeout_ms=30000"]);
     for variable in variables {

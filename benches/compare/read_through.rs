@@ -25,9 +25,11 @@ pub const NO_ORIGIN: &str = "this component, no origin";
 pub const CACHE: &str = "this component, reading through";
 /// What no miss can be faster than.
 pub const ORIGIN: &str = "the origin itself";
+/// What no miss can be faster than that leaves the answer in Redis, and does nothing else.
+pub const FLOOR: &str = "hello-world after GET, origin and SET (floor)";
 
 /// The rows, in their order in the table.
-pub const ROWS: [&str; 3] = [NO_ORIGIN, ORIGIN, CACHE];
+pub const ROWS: [&str; 4] = [NO_ORIGIN, ORIGIN, FLOOR, CACHE];
 
 pub use crate::side_by_side::CALLERS;
 
@@ -38,7 +40,7 @@ const MISSES_PER_SECOND: f64 = 20_000.0;
 pub fn floor(lookup: Kind) -> &'static str {
     match lookup {
         Kind::Hit => NO_ORIGIN,
-        _ => ORIGIN,
+        _ => FLOOR,
     }
 }
 
@@ -117,6 +119,7 @@ async fn misses(
     // The ids of the hits are among those of the origin.
     redis.command::<()>(&["FLUSHDB"]);
     origin::check(local(cache), call(&id(1)), &id(1)).await?;
+    let mut floor = origin.host(setup, redis, "the floor", "hello-read-through")?;
     for round in 1..=setup.rounds {
         for callers in CALLERS {
             progress(setup, round, "misses", callers);
@@ -125,19 +128,21 @@ async fn misses(
             origin.server.ensure_alive()?;
             results.add(ORIGIN, Kind::Miss, callers, found?);
 
-            redis.command::<()>(&["FLUSHDB"]);
-            warm_up.warm_up(setup, cache.port, callers)?;
-            let asked = origin.requests().await?;
-            let found = misses.measure(setup, cache, callers);
-            cache.ensure_alive()?;
-            let found = found?;
-            let asked = origin.requests().await? - asked;
-            ensure!(
-                asked as f64 >= found.sample.requests,
-                "of {} lookups only {asked} asked the origin: they were not all misses",
-                found.sample.requests
-            );
-            results.add(CACHE, Kind::Miss, callers, found);
+            for (row, server) in [(FLOOR, &mut floor), (CACHE, &mut *cache)] {
+                redis.command::<()>(&["FLUSHDB"]);
+                warm_up.warm_up(setup, server.port, callers)?;
+                let asked = origin.requests().await?;
+                let found = misses.measure(setup, server, callers);
+                server.ensure_alive()?;
+                let found = found?;
+                let asked = origin.requests().await? - asked;
+                ensure!(
+                    asked as f64 >= found.sample.requests,
+                    "of {} lookups only {asked} asked the origin: they were not all misses",
+                    found.sample.requests
+                );
+                results.add(row, Kind::Miss, callers, found);
+            }
         }
     }
     Ok(())

@@ -1,6 +1,12 @@
 //! The floors: a request of which the same headers are read as the cache reads, and an answer with the same
-//! headers, sent the way the cache sends its own; and the same after a GET whose reply nobody reads,
-//! on a connection that all requests share.
+//! headers, sent the way the cache sends its own; the same after a GET whose reply nobody reads, on a
+//! connection that all requests share; and the same once an origin has been asked besides, whose answer is
+//! SET as it is.
+
+#[cfg(feature = "read-through")]
+mod origin;
+#[cfg(feature = "get")]
+mod redis;
 
 use std::hint::black_box;
 
@@ -38,27 +44,16 @@ async fn wait(_: &Request) -> Result<(), ErrorCode> {
 
 #[cfg(feature = "get")]
 async fn wait(request: &Request) -> Result<(), ErrorCode> {
-    use std::cell::OnceCell;
-    use std::rc::Rc;
-
-    use spin_sdk::redis::Connection;
-
-    thread_local! {
-        static CONNECTION: OnceCell<Rc<Connection>> = const { OnceCell::new() };
-    }
-
-    let failed = |_| ErrorCode::InternalError(None);
     let path = request.get_path_with_query().unwrap_or_default();
     let id = path.rsplit('/').next().unwrap_or_default();
-    let connection = match CONNECTION.with(|cell| cell.get().cloned()) {
-        Some(connection) => connection,
-        None => {
-            let address = spin_sdk::variables::get("redis_address").await;
-            let address = address.map_err(|_| ErrorCode::InternalError(None))?;
-            let opened = Connection::open(address).await.map_err(failed)?;
-            CONNECTION.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(opened))))
-        }
-    };
-    let reply = connection.get(format!("provider:conn:{id}")).await;
-    reply.map(drop).map_err(failed)
+    let key = format!("provider:conn:{id}");
+    let redis = redis::connection().await?;
+    let found = redis.get(&key).await.map_err(redis::failed)?;
+    black_box(found);
+    #[cfg(feature = "read-through")]
+    redis
+        .set(key, origin::fetch(id).await?)
+        .await
+        .map_err(redis::failed)?;
+    Ok(())
 }
