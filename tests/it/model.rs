@@ -280,7 +280,9 @@ impl History {
                         loss.start <= read.end && loss.end.is_none_or(|end| settled.start <= end)
                     })
                 };
-                settled.is_none_or(may_be_lost) || visible.any(|it| it.may_be_nothing_by(read.end))
+                settled.is_none_or(may_be_lost)
+                    || visible.any(|it| it.may_be_nothing_by(read.end))
+                    || said.any(|version| version.value.is_none())
             }
             Seen::NotFound => said.any(|version| version.value.is_none()),
             Seen::Torn => false,

@@ -1,14 +1,18 @@
-//! What happens to Redis meanwhile: faults, which callers must not notice, and sabotage,
-//! which the checks must.
+//! What happens to Redis and to the origin meanwhile: faults, which callers must not notice, and
+//! sabotage, which the checks must.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use provider_connection_origin::{Fault, Origin};
 
 use super::world::World;
 use crate::support::faults::Proxy;
 use crate::support::redis::Redis;
+
+/// As late as an answer of the origin may be that still comes in time.
+const SLOW: Duration = Duration::from_millis(200);
 
 /// The primary of the moment, and the address that leads to it.
 pub struct Primary {
@@ -107,6 +111,40 @@ fn until(what: &str, is_true: impl Fn() -> bool) {
     while !is_true() {
         assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
         sleep(Duration::from_millis(5));
+    }
+}
+
+/// Faults of the origin of every kind, one after the other, in any order, and times without one. How
+/// long its answers are kept changes as well.
+pub async fn faults_of_origin(world: &World, origin: &Origin, mut rng: Rng) {
+    let counts = &world.counts;
+    let mut kinds = [
+        (Fault::Status(500), &counts.origin_errors),
+        (Fault::Status(503), &counts.origin_errors),
+        (Fault::Hang, &counts.origin_hangs),
+        (Fault::Cut, &counts.origin_cuts),
+        (Fault::Slow(SLOW / 10), &counts.origin_delays),
+        (Fault::Slow(SLOW), &counts.origin_delays),
+        (Fault::Garbage, &counts.origin_garbage),
+    ];
+    let kept = [
+        "max-age=1",
+        "max-age=1",
+        "max-age=2",
+        "max-age=300",
+        "no-store",
+    ];
+    while !world.is_over() {
+        rng.shuffle(&mut kinds);
+        for (fault, count) in kinds {
+            let set = origin.set_cache_control(rng.choice(kept));
+            set.expect("a header");
+            origin.inject(Fault::None);
+            world.wait(Duration::from_millis(rng.u64(0..1_000))).await;
+            origin.inject(fault);
+            count.add();
+            world.wait(Duration::from_millis(rng.u64(50..1_000))).await;
+        }
     }
 }
 

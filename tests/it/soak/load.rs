@@ -7,10 +7,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::world::{Key, World};
+use super::world::{Key, World, entry_of};
 use crate::model::{Effect, Outcome, Seen};
 use crate::support::client::{Answer, Call, Client};
-use crate::support::connection::entry;
 use crate::support::service::{BASE, READ_TOKEN, WRITE_TOKEN, path};
 
 /// `cache_provider_ttl`, in seconds.
@@ -58,6 +57,15 @@ impl Caller {
                         self.pause(world, 1_000).await;
                     }
                 }
+                // So that there is time to miss, to ask the origin, and to expire.
+                45..60 if world.origin().is_some() => {
+                    self.change_database(world, &key);
+                    self.pause(world, 1_000).await;
+                }
+                60..85 if world.origin().is_some() => {
+                    self.delete(world, &key).await;
+                    self.pause(world, 300).await;
+                }
                 _ => self.put(world, &key, None).await,
             }
             self.pause(world, 20).await;
@@ -72,6 +80,7 @@ impl Caller {
             ttl: Duration::from_secs(ttl.unwrap_or(DEFAULT_TTL)),
         };
         let query = ttl.map_or(String::new(), |ttl| format!("?ttl={ttl}"));
+        world.say(key, Some(&value));
         world.begin(key, effect);
         let answer = self.send(put(&key.id, &query, &value)).await;
         let outcome = match answer.status {
@@ -102,7 +111,17 @@ impl Caller {
         world.counts.refused.add();
     }
 
+    /// Changes what the origin says, and tells no cache of it.
+    fn change_database(&mut self, world: &World, key: &Key) {
+        let value = self.rng.u8(0..4) > 0;
+        let value = value.then(|| world.fresh_value());
+        world.say(key, value.as_deref());
+    }
+
     async fn delete(&mut self, world: &World, key: &Key) {
+        if self.rng.u8(0..4) > 0 {
+            self.change_database(world, key);
+        }
         let start = world.begin(key, Effect::Delete);
         let call = Call::new("DELETE", &path(&key.id)).bearer(WRITE_TOKEN);
         let answer = self.send(call).await;
@@ -140,13 +159,25 @@ impl Caller {
         let call = Call::new("GET", &format!("{}{query}", path(&key.id))).bearer(token);
         let start = world.now();
         let answer = self.send(call).await;
-        let found = match (answer.status, CacheStatus::of(&answer)) {
-            (200, CacheStatus::Hit) => Some(answer.json()),
-            (404, CacheStatus::Miss) => None,
-            (404, CacheStatus::FailedOpen) => return world.counts.failed_open.add(),
+        let counts = &world.counts;
+        let reads_through = world.origin().is_some();
+        match (answer.status, CacheStatus::of(&answer)) {
+            (200, CacheStatus::Hit) => counts.hits.add(),
+            (200, CacheStatus::ReadThrough) => counts.read_through.add(),
+            (200, CacheStatus::Stale) => counts.stale.add(),
+            (404, CacheStatus::NotFound) => {
+                counts.not_found.add();
+                return world.check(&key, start, Seen::NotFound);
+            }
+            (404, CacheStatus::OriginFailed) => return counts.origin_failed.add(),
+            (404, CacheStatus::Miss) if !reads_through => {
+                counts.misses.add();
+                return world.check(&key, start, Seen::Nothing);
+            }
+            (404, CacheStatus::FailedOpen) if !reads_through => return counts.failed_open.add(),
             _ => return unexpected(world, &key.id, &answer),
-        };
-        check(world, &key, start, found.as_ref());
+        }
+        check(world, &key, start, &answer.json());
     }
 
     async fn look_up(&mut self, world: &World) {
@@ -164,8 +195,13 @@ impl Caller {
         let start = world.now();
         let answer = self.send(call).await;
         let all = format!("{ids:?}");
+        // The origin is not asked for many.
         let status = CacheStatus::of(&answer);
-        if answer.status != 200 || status == CacheStatus::Other {
+        let is_cached = matches!(
+            status,
+            CacheStatus::Hit | CacheStatus::NotFound | CacheStatus::Miss | CacheStatus::FailedOpen
+        );
+        if answer.status != 200 || !is_cached {
             return unexpected(world, &all, &answer);
         }
         let body = answer.json();
@@ -176,35 +212,39 @@ impl Caller {
             return unexpected(world, &all, &answer);
         }
         for (id, found) in connections {
+            let (counts, key) = (&world.counts, &keys[id]);
             match (found.is_null(), status) {
-                (true, CacheStatus::FailedOpen) => world.counts.failed_open.add(),
+                (true, CacheStatus::FailedOpen) => counts.failed_open.add(),
                 (true, CacheStatus::Hit) => return unexpected(world, &all, &answer),
-                (true, _) => check(world, &keys[id], start, None),
-                (false, _) => check(world, &keys[id], start, Some(found)),
+                // The status is that of the worst: nothing is missing.
+                (true, CacheStatus::NotFound) => {
+                    counts.not_found.add();
+                    world.check(key, start, Seen::NotFound);
+                }
+                (true, _) => {
+                    counts.misses.add();
+                    world.check(key, start, Seen::Nothing);
+                }
+                (false, _) => {
+                    counts.hits.add();
+                    check(world, key, start, found);
+                }
             }
         }
     }
 }
 
-/// The connection that holds a value: in its alias, and in its credentials.
 fn put(id: &str, query: &str, value: &str) -> Call {
-    let mut entry = entry(id);
-    entry["alias"] = value.into();
-    entry["credentials"]["encrypted_data"] = value.into();
     let call = Call::new("PUT", &format!("{}{query}", path(id)));
-    call.bearer(WRITE_TOKEN).json(entry.to_string())
+    call.bearer(WRITE_TOKEN)
+        .json(entry_of(id, value).to_string())
 }
 
 /// Checks what was found: the value, and that it is whole.
-fn check(world: &World, key: &Key, start: Duration, found: Option<&Value>) {
-    let Some(found) = found else {
-        world.counts.misses.add();
-        return world.check(key, start, Seen::Nothing);
-    };
-    world.counts.hits.add();
+fn check(world: &World, key: &Key, start: Duration, found: &Value) {
     let alias = &found["alias"];
     let is_whole = found["id"] == key.id.as_str()
-        && found["user_id"] == entry(&key.id)["user_id"]
+        && found["user_id"] == entry_of(&key.id, "")["user_id"]
         && found
             .get("credentials")
             .is_none_or(|credentials| credentials["encrypted_data"] == *alias);
@@ -222,7 +262,13 @@ fn unexpected(world: &World, id: &str, answer: &Answer) {
 enum CacheStatus {
     Hit,
     Miss,
+    /// Redis did not answer.
     FailedOpen,
+    /// The origin has no such connection, or had none a moment ago.
+    NotFound,
+    ReadThrough,
+    Stale,
+    OriginFailed,
     /// None at all, or that of a corrupt entry: nobody writes such.
     Other,
 }
@@ -230,10 +276,20 @@ enum CacheStatus {
 impl CacheStatus {
     fn of(answer: &Answer) -> Self {
         let status = answer.optional_header("cache-status").unwrap_or_default();
-        match status.strip_prefix("provider-connection-cache; ") {
-            Some("hit" | "hit; detail=edge") => Self::Hit,
-            Some("fwd=miss") => Self::Miss,
-            Some("fwd=miss; detail=timeout" | "fwd=miss; detail=unavailable") => Self::FailedOpen,
+        let mut parts = status.split("; ");
+        if parts.next() != Some("provider-connection-cache") || status.contains("corrupt") {
+            return Self::Other;
+        }
+        let parts: Vec<_> = parts.filter(|part| *part != "collapsed").collect();
+        match parts.as_slice() {
+            ["hit"] | ["hit", "detail=edge"] => Self::Hit,
+            ["hit", "detail=not-found"] | ["fwd=miss", "fwd-status=404", ..] => Self::NotFound,
+            ["fwd=miss"] => Self::Miss,
+            ["fwd=miss", "detail=timeout" | "detail=unavailable"] => Self::FailedOpen,
+            ["fwd=miss", "fwd-status=200", ..] => Self::ReadThrough,
+            ["fwd=stale", _] => Self::Stale,
+            ["fwd=miss", why, ..] if why.starts_with("fwd-status=5") => Self::OriginFailed,
+            ["fwd=miss", why] if why.starts_with("detail=origin-") => Self::OriginFailed,
             _ => Self::Other,
         }
     }

@@ -1,7 +1,7 @@
 //! The soak: readers and writers on several services over one Redis that fails again and
 //! again, with every answer checked against a model.
 //!
-//! `make soak` runs it for long. [`crate::model`] says what a read may see, [`load`] who reads and
+//! `make soak` runs it for long, without an origin and with one that fails as well. [`crate::model`] says what a read may see, [`load`] who reads and
 //! writes, [`disturbance`] what happens to Redis.
 
 mod disturbance;
@@ -20,25 +20,26 @@ use self::disturbance::{Disturbance, Primary};
 use self::load::{Caller, DEFAULT_TTL};
 use self::world::World;
 use crate::support::assert_nothing_trapped;
+use crate::support::origin::{borrowed, origin_with, reading_through};
 use crate::support::service::Service;
 
 const SERVICES: usize = 3;
 const KEYS: usize = 32;
 const READERS: usize = 12;
 
-/// Without an edge cache.
-const OFF: Duration = Duration::ZERO;
+/// How the services are set up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Setup {
+    /// `edge_cache_ttl_ms`: no edge cache if it is zero.
+    edge_ttl: Duration,
+    reads_through: bool,
+}
 
 /// A run, for so long or until something is found.
-async fn run(
-    duration: Duration,
-    seed: u64,
-    disturbance: Disturbance,
-    edge_ttl: Duration,
-) -> Arc<World> {
+async fn run(duration: Duration, seed: u64, disturbance: Disturbance, setup: Setup) -> Arc<World> {
     let mut primary = Primary::start().await;
     let ttl = DEFAULT_TTL.to_string();
-    let edge_ttl_ms = edge_ttl.as_millis().to_string();
+    let edge_ttl_ms = setup.edge_ttl.as_millis().to_string();
     let address = primary.address.address();
     let variables = [
         ("redis_address", address.as_str()),
@@ -47,6 +48,18 @@ async fn run(
         ("cache_provider_ttl", ttl.as_str()),
         ("edge_cache_ttl_ms", edge_ttl_ms.as_str()),
     ];
+    let mut origin = None;
+    let mut through = Vec::new();
+    if setup.reads_through {
+        let through_origin = [
+            ("origin_timeout_ms", "400"),
+            ("negative_ttl", "2"),
+            ("stale_if_error", "60"),
+        ];
+        let origin = origin.insert(origin_with(&[]).await);
+        through = reading_through(origin, &through_origin);
+    }
+    let variables = [&variables[..], &borrowed(&through)].concat();
     let mut services = Vec::new();
     for _ in 0..SERVICES {
         services.push(Service::with(&primary.redis, &variables).await);
@@ -54,8 +67,14 @@ async fn run(
     let addresses: Vec<_> = services.iter().map(Service::address).collect();
 
     let mut rng = Rng::with_seed(seed);
-    let world = Arc::new(World::new(KEYS, edge_ttl));
+    let world = Arc::new(World::new(KEYS, setup.edge_ttl, origin));
     let mut tasks = JoinSet::new();
+    let (disturbed, of_origin) = (Arc::clone(&world), rng.fork());
+    tasks.spawn(async move {
+        if let Some(origin) = disturbed.origin() {
+            disturbance::faults_of_origin(&disturbed, origin, of_origin).await;
+        }
+    });
     for slot in 0..KEYS {
         let caller = Caller::connect(&addresses, rng.fork()).await;
         let world = Arc::clone(&world);
@@ -110,39 +129,69 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Runs for SOAK_SECONDS, or for `seconds`.
-async fn soak(seconds: u64, edge_ttl: Duration) {
+async fn soak(seconds: u64, setup: Setup) {
     let seconds = number("SOAK_SECONDS").unwrap_or(seconds);
     let seed = number("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("{seconds} seconds, edge cache {edge_ttl:?}, SOAK_SEED={seed}");
+    println!("{seconds} seconds, {setup:?}, SOAK_SEED={seed}");
     let duration = Duration::from_secs(seconds);
-    let world = run(duration, seed, disturbance::faults, edge_ttl).await;
+    let world = run(duration, seed, disturbance::faults, setup).await;
     let violations = world.violations();
     println!("{}{:>10} violations", world.counts, violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
     let counts = &world.counts;
-    for (what, count) in [
+    let all = [
         ("hits", &counts.hits),
         ("misses", &counts.misses),
         ("writes", &counts.stored),
         ("deletes", &counts.deleted),
-    ] {
+    ];
+    let through = [
+        ("answers of the origin", &counts.read_through),
+        ("connections that do not exist", &counts.not_found),
+        ("stale answers", &counts.stale),
+        ("failures of the origin", &counts.origin_failed),
+    ];
+    let through = through.iter().filter(|_| setup.reads_through);
+    for (what, count) in all.iter().chain(through) {
         assert!(count.get() > 0, "no {what}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_wrong_whatever_happens_to_redis() {
-    soak(8, OFF).await;
+    soak(8, Setup::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_an_edge_cache_no_answer_is_older_than_it_may_be() {
-    soak(4, Duration::from_millis(200)).await;
+    let edge_ttl = Duration::from_millis(200);
+    let reads_through = false;
+    soak(
+        4,
+        Setup {
+            edge_ttl,
+            reads_through,
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_wrong_whatever_happens_to_redis_and_to_the_origin() {
+    let reads_through = true;
+    soak(
+        8,
+        Setup {
+            reads_through,
+            ..Setup::default()
+        },
+    )
+    .await;
 }
 
 /// What a run finds when someone meddles with Redis.
 async fn found(sabotage: Disturbance) -> String {
-    let world = run(Duration::from_secs(60), 1, sabotage, OFF).await;
+    let world = run(Duration::from_secs(60), 1, sabotage, Setup::default()).await;
     world.violations().into_iter().next().expect("a violation")
 }
 

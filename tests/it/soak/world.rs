@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use provider_connection_origin::Origin;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::model::{Effect, History, Loss, Moment, Outcome, Read, Seen, Violation};
-use crate::support::connection::id;
+use crate::support::connection::{entry, id};
 
 /// A key is replaced by a fresh one after so many operations, or so many since one of which
 /// it is not known whether it took effect.
@@ -24,9 +26,14 @@ pub struct Key {
 }
 
 impl Key {
-    fn new(number: usize) -> Arc<Self> {
+    /// Never written. If there is an origin, its database does not have it.
+    fn new(number: usize, reads_through: bool, now: Moment) -> Arc<Self> {
         let id = id(number);
-        let history = Mutex::new(History::new(id.clone()));
+        let mut history = History::new(id.clone());
+        if reads_through {
+            history.say(None, now);
+        }
+        let history = Mutex::new(history);
         Arc::new(Self { id, history })
     }
 
@@ -43,6 +50,14 @@ impl Key {
     }
 }
 
+/// The connection that holds a value: in its alias, and in its credentials.
+pub fn entry_of(id: &str, value: &str) -> Value {
+    let mut entry = entry(id);
+    entry["alias"] = value.into();
+    entry["credentials"]["encrypted_data"] = value.into();
+    entry
+}
+
 /// One run.
 pub struct World {
     began: Instant,
@@ -53,17 +68,19 @@ pub struct World {
     violations: Mutex<Vec<String>>,
     is_over: watch::Sender<bool>,
     staleness: Duration,
+    origin: Option<Origin>,
     /// How often what happened.
     pub counts: Counts,
 }
 
 impl World {
-    /// So many keys, never written. Answers may be older than `staleness`.
-    pub fn new(keys: usize, staleness: Duration) -> Self {
+    /// So many keys, never written. Answers may be older by `staleness`.
+    pub fn new(keys: usize, staleness: Duration, origin: Option<Origin>) -> Self {
+        let new_key = |number| Key::new(number, origin.is_some(), Moment::ZERO);
         Self {
             began: Instant::now(),
             keys: (0..keys)
-                .map(|number| Mutex::new(Key::new(number)))
+                .map(|number| Mutex::new(new_key(number)))
                 .collect(),
             keys_made: AtomicUsize::new(keys),
             values_made: AtomicUsize::new(0),
@@ -71,6 +88,7 @@ impl World {
             violations: Mutex::default(),
             is_over: watch::Sender::new(false),
             staleness,
+            origin,
             counts: Counts::default(),
         }
     }
@@ -110,13 +128,36 @@ impl World {
     pub fn replace_if_spent(&self, slot: usize) {
         let mut key = self.keys[slot].lock().unwrap();
         if key.is_spent() {
-            *key = Key::new(self.keys_made.fetch_add(1, Ordering::Relaxed));
+            let number = self.keys_made.fetch_add(1, Ordering::Relaxed);
+            *key = Key::new(number, self.origin.is_some(), self.now());
         }
     }
 
     /// A value that no other operation writes.
     pub fn fresh_value(&self) -> String {
         format!("value {}", self.values_made.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The origin, if there is one.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// The database of the origin, if there is one, says this from now on; none if it has no such
+    /// connection. What it said before may be read up to the end of this call, and no write of the key
+    /// begins before that.
+    pub fn say(&self, key: &Key, value: Option<&str>) {
+        let Some(origin) = &self.origin else {
+            return;
+        };
+        let mut history = key.history();
+        history.say(value.map(str::to_owned), self.now());
+        let said = match value {
+            Some(value) => origin.insert(&entry_of(&key.id, value)),
+            None => origin.remove(&key.id).map(drop),
+        };
+        said.expect("the database takes it");
+        self.counts.changes.add();
     }
 
     /// An operation is about to be sent.
@@ -200,16 +241,26 @@ counts! {
     hits: "reads: hits",
     misses: "reads: misses",
     failed_open: "reads: failed open",
+    not_found: "reads: not found (origin)",
+    read_through: "reads: from the origin",
+    stale: "reads: stale",
+    origin_failed: "reads: the origin failed",
     stored: "writes: acknowledged",
     not_stored: "writes: unknown (503)",
     refused: "writes: refused (400)",
     deleted: "deletes: acknowledged",
     not_deleted: "deletes: unknown (503)",
+    changes: "origin: database changed",
     kills: "faults: Redis killed",
     restarts: "faults: Redis restarted",
     pauses: "faults: Redis paused",
     disconnections: "faults: clients killed",
     failovers: "faults: failed over",
+    origin_errors: "faults: origin answers 5xx",
+    origin_hangs: "faults: origin hangs",
+    origin_cuts: "faults: origin cuts its answers",
+    origin_delays: "faults: origin is slow",
+    origin_garbage: "faults: origin answers nonsense",
 }
 
 /// A number that tasks count up together.
