@@ -62,11 +62,12 @@ interleavings: export REPLAY ?=
 interleavings: export SCENARIO ?=
 
 soak: SECONDS ?= 120
-soak: build ## read and write for SECONDS=120 while Redis fails, alone and with an edge cache (SPIN=…)
+soak: build ## read and write for SECONDS=120 while Redis and an origin fail, alone and with an edge cache (SPIN=…)
 	@redis=$$(scripts/redis.sh) && $(build_it) && \
 		echo "reading and writing for $(SECONDS) s" >&2 && REDIS_SERVER="$$redis" SOAK_SECONDS=$(SECONDS) \
 		cargo test --profile host -p $(COMPONENT) --test it -- \
 		--nocapture --exact soak::no_answer_is_wrong_whatever_happens_to_redis \
+		soak::no_answer_is_wrong_whatever_happens_to_redis_and_to_the_origin \
 		soak::with_an_edge_cache_no_answer_is_older_than_it_may_be
 
 interface: tools ## write docs/interface.md from the comments in wit/

@@ -177,6 +177,15 @@ fn leases() -> Vec<Scenario> {
             ..two("two-misses-no-store")
         },
         Scenario {
+            before: vec![Database(Some("v1")), OriginForbidsStoring],
+            actors: vec![
+                reader("A1"),
+                other(),
+                change(On("B1", Delete), &[On("A1", Lookup)]),
+            ],
+            ..two("no-store-join-delete")
+        },
+        Scenario {
             before: vec![Database(None)],
             ..two("two-misses-not-found")
         },

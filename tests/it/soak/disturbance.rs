@@ -164,6 +164,8 @@ pub fn bring_back_old_values(world: &World, primary: &mut Primary, rng: &mut Rng
     until_noticed(world, || {
         if let Some(key) = any_key(redis, rng)
             && let Some(old) = redis.get(&key)
+            // And not what an instance noted of the origin.
+            && old.contains("alias")
         {
             sleep(Duration::from_millis(200));
             redis.set(&key, old);

@@ -60,11 +60,11 @@ impl Caller {
                 // So that there is time to miss, to ask the origin, and to expire.
                 45..60 if world.origin().is_some() => {
                     self.change_database(world, &key);
-                    self.pause(world, 1_000).await;
+                    self.pause(world, 300).await;
                 }
                 60..85 if world.origin().is_some() => {
                     self.delete(world, &key).await;
-                    self.pause(world, 300).await;
+                    self.pause(world, 100).await;
                 }
                 _ => self.put(world, &key, None).await,
             }

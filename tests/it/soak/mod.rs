@@ -35,6 +35,11 @@ struct Setup {
     reads_through: bool,
 }
 
+const READING_THROUGH: Setup = Setup {
+    edge_ttl: Duration::ZERO,
+    reads_through: true,
+};
+
 /// A run, for so long or until something is found.
 async fn run(duration: Duration, seed: u64, disturbance: Disturbance, setup: Setup) -> Arc<World> {
     let mut primary = Primary::start().await;
@@ -164,40 +169,27 @@ async fn no_answer_is_wrong_whatever_happens_to_redis() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_an_edge_cache_no_answer_is_older_than_it_may_be() {
-    let edge_ttl = Duration::from_millis(200);
-    let reads_through = false;
-    soak(
-        4,
-        Setup {
-            edge_ttl,
-            reads_through,
-        },
-    )
-    .await;
+    let setup = Setup {
+        edge_ttl: Duration::from_millis(200),
+        reads_through: false,
+    };
+    soak(4, setup).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_wrong_whatever_happens_to_redis_and_to_the_origin() {
-    let reads_through = true;
-    soak(
-        8,
-        Setup {
-            reads_through,
-            ..Setup::default()
-        },
-    )
-    .await;
+    soak(8, READING_THROUGH).await;
 }
 
 /// What a run finds when someone meddles with Redis.
-async fn found(sabotage: Disturbance) -> String {
-    let world = run(Duration::from_secs(60), 1, sabotage, Setup::default()).await;
+async fn found(sabotage: Disturbance, setup: Setup) -> String {
+    let world = run(Duration::from_secs(60), 1, sabotage, setup).await;
     world.violations().into_iter().next().expect("a violation")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_write_is_found() {
-    let violation = found(disturbance::lose_writes).await;
+    let violation = found(disturbance::lose_writes, Setup::default()).await;
     assert!(violation.contains(": Nothing, after"), "{violation}");
 }
 
@@ -207,12 +199,14 @@ fn names_a_value(violation: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_was_replaced_or_deleted_is_found() {
-    let violation = found(disturbance::bring_back_old_values).await;
-    assert!(names_a_value(&violation), "{violation}");
+    for setup in [Setup::default(), READING_THROUGH] {
+        let violation = found(disturbance::bring_back_old_values, setup).await;
+        assert!(names_a_value(&violation), "{setup:?}: {violation}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_value_of_another_is_found() {
-    let violation = found(disturbance::mix_up_entries).await;
+    let violation = found(disturbance::mix_up_entries, Setup::default()).await;
     assert!(names_a_value(&violation), "{violation}");
 }
