@@ -531,8 +531,10 @@ impl Cache {
     /// Reads the connection from Redis, or else from the origin. Calls at the same time share the
     /// result.
     async fn read(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
+        let read_through = self.read_through.as_ref();
+        let begun = read_through.map_or(0, |one| one.requests_begun());
         let found = self.share(id, lifetime).await;
-        if found.is_too_old_to_share() {
+        if found.is_too_old_to_share(begun) {
             // A result that is shared now was asked for after this caller had come.
             return self.share(id, lifetime).await;
         }

@@ -92,7 +92,7 @@ impl EdgeCache {
         let entry = match found {
             Lookup::Hit(entry) => Some(entry),
             Lookup::NotFound => None,
-            Lookup::Forwarded(forward) if forward.overtaken => return,
+            Lookup::Forwarded(forward) if forward.overtaken.is_some() => return,
             Lookup::Forwarded(forward) => match &forward.outcome {
                 Outcome::Stored(entry) => Some(entry),
                 Outcome::NotFound => None,

@@ -41,8 +41,9 @@ pub struct Forward<T> {
     pub outcome: Outcome<T>,
     /// Whether the result is that of another request, which had asked before.
     pub collapsed: bool,
-    /// Whether a write came in between. The result may be older than that.
-    pub(crate) overtaken: bool,
+    /// The number of the request to the origin, unless Redis confirmed that no write came after it had
+    /// begun. The result may be older than such a write.
+    pub(super) overtaken: Option<u64>,
 }
 
 /// The result of asking the origin.
@@ -149,9 +150,15 @@ impl<T> Lookup<T> {
         matches!(self, Self::Forwarded(forward) if forward.collapsed)
     }
 
-    /// Returns true if the result may be older than a write before the call that shares it.
-    pub(super) fn is_too_old_to_share(&self) -> bool {
-        matches!(self, Self::Forwarded(forward) if forward.collapsed && forward.overtaken)
+    /// Returns true if the result may be older than a write before the call that shares it, which came
+    /// when so many requests to the origin had begun.
+    pub(super) fn is_too_old_to_share(&self, begun: u64) -> bool {
+        let Self::Forwarded(forward) = self else {
+            return false;
+        };
+        // A failure says nothing of the connection.
+        !matches!(forward.outcome, Outcome::Failed(_))
+            && forward.overtaken.is_some_and(|request| request <= begun)
     }
 
     /// Converts the result of [`Singleflight::share`](crate::rt::singleflight::Singleflight::share).

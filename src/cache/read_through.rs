@@ -10,6 +10,7 @@ mod lease;
 mod publish;
 mod refresh;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(super) struct ReadThrough {
     default_ttl: Ttl,
     /// The lifetime of a lease: enough to ask the origin and to store its answer.
     lease: Duration,
+    /// How many requests to the origin have begun, for lookups.
+    begun: Cell<u64>,
     /// The requests in flight.
     forwards: Singleflight<Id, Lookup<Rc<Entry>>>,
     stats: Rc<Stats>,
@@ -73,6 +76,7 @@ impl ReadThrough {
             policy: parts.policy,
             default_ttl: parts.default_ttl,
             lease,
+            begun: Cell::new(0),
             forwards: Singleflight::default(),
             stats: parts.stats,
         })
@@ -103,6 +107,18 @@ impl ReadThrough {
         self.forwards.forget(|id| ids.contains(&id));
     }
 
+    /// Returns how many requests to the origin this instance has begun for lookups.
+    pub(super) fn requests_begun(&self) -> u64 {
+        self.begun.get()
+    }
+
+    /// Counts a request that begins. Returns its number.
+    fn begin_request(&self) -> u64 {
+        let number = self.begun.get() + 1;
+        self.begun.set(number);
+        number
+    }
+
     /// Completes a lookup that found this value in Redis.
     pub(super) async fn read(self: &Rc<Self>, id: Id, stored: StoredValue) -> Lookup<Rc<Entry>> {
         match stored.content {
@@ -127,7 +143,7 @@ impl ReadThrough {
             because: stored.absence(),
             outcome: Outcome::NotFound,
             collapsed: true,
-            overtaken: false,
+            overtaken: None,
         };
         if let Some(stale) = self.stale_while_failing(id, &stored) {
             forward.outcome = stale;
@@ -136,11 +152,13 @@ impl ReadThrough {
         let owner = Owner(random::number());
         match self.turn(id, owner, stored, &mut forward.because).await {
             Turn::Lead(lease, permission) => {
+                forward.overtaken = Some(self.begin_request());
                 let publication = self.fetch(id, permission).await;
                 self.lead(id, owner, &lease, publication, &mut forward)
                     .await;
             }
             Turn::Bypass => {
+                forward.overtaken = Some(self.begin_request());
                 let publication = self.fetch(id, None).await;
                 forward.collapsed = publication.is_of_another_request();
                 forward.outcome = publication.outcome().not_stored().map(expired);
@@ -188,24 +206,26 @@ impl ReadThrough {
         let outcome = publication.outcome();
         let may_be_stale = self.policy.stale_if_error.is_some()
             && matches!(outcome, Outcome::Failed(error) if error.allows_stale());
+        if published == Some(true) {
+            forward.overtaken = None;
+        }
         forward.outcome = match published {
             None => outcome.not_stored().map(expired),
             Some(true) if !may_be_stale => outcome,
-            Some(stands) => {
+            Some(_) => {
                 // This is the written entry, or our own failure with the expired entry in it.
                 let stored = self.look(id).await;
                 match (stored.content, outcome) {
-                    (Content::Entry(written), _) => Outcome::Stored(written),
+                    (Content::Entry(written), _) => {
+                        forward.overtaken = None;
+                        Outcome::Stored(written)
+                    }
                     (Content::Marker(Marker::Told(of, _)), Outcome::Failed(error))
                         if of == owner =>
                     {
                         failed(id, error, stored.bytes.as_deref())
                     }
-                    (_, outcome) => {
-                        // This may be older than the write.
-                        forward.overtaken = !stands;
-                        outcome.not_stored().map(expired)
-                    }
+                    (_, outcome) => outcome.not_stored().map(expired),
                 }
             }
         };

@@ -196,7 +196,8 @@ async fn sample(
     }
 }
 
-/// Runs one schedule by the names of its events, and tells what happens. Returns what is wrong with it.
+/// Runs one schedule by the names of its events, and what is left to do after them in any order. Tells
+/// what happens, and returns what is wrong with it.
 pub fn replay(scenario: &Scenario, script: &[&str]) -> (String, Vec<String>) {
     Stillness::run(async |stillness| {
         let site = Site::of(scenario).await;
@@ -216,6 +217,11 @@ pub fn replay(scenario: &Scenario, script: &[&str]) -> (String, Vec<String>) {
                 };
                 told += &format!("{name:<18} {}\n", world.describe(event));
                 world.take(event).await;
+            }
+            while let Some(event) = world.events().first() {
+                let name = World::name(scenario, *event);
+                told += &format!("{name:<18} {}\n", world.describe(*event));
+                world.take(*event).await;
             }
             if let Some(wrong) = world.end().await {
                 return (told, wrong);

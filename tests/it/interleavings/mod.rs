@@ -72,20 +72,37 @@ fn no_schedule_of_a_small_scenario_breaks_a_promise() {
     assert_promises_kept(&scenarios);
 }
 
+/// Schedules that broke a promise once.
+const MENDED: [&str; 1] = [
+    // An answer that is not stored was shared with a lookup that began after a write.
+    "no-store-join-application-delete: other B1 B1 B1 reader A1 B.origin-reads B.origin-answers \
+     B1 A1 A1 A1 A1 A.origin-reads writer writer writer A.origin-answers",
+];
+
+#[test]
+fn what_was_mended_stays_mended() {
+    for script in MENDED {
+        replay_script(script);
+    }
+}
+
+fn replay_script(text: &str) {
+    let (name, schedule) = text.split_once(": ").expect("SCENARIO: EVENT…");
+    let all = scenario::all();
+    let scenario = all.iter().find(|it| it.name == name).expect("a scenario");
+    let schedule: Vec<_> = schedule.split_whitespace().collect();
+    let (told, wrong) = replay(scenario, &schedule);
+    println!("{told}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// `make interleavings`: all scenarios, or one schedule of one of them.
 #[test]
 #[ignore = "takes minutes: `make interleavings`"]
 fn no_schedule_breaks_a_promise() {
     let text = env::var("REPLAY").unwrap_or_default();
     if !text.is_empty() {
-        let (name, schedule) = text.split_once(": ").expect("SCENARIO: EVENT…");
-        let all = scenario::all();
-        let scenario = all.iter().find(|it| it.name == name).expect("a scenario");
-        let schedule: Vec<_> = schedule.split_whitespace().collect();
-        let (told, wrong) = replay(scenario, &schedule);
-        println!("{told}");
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        return;
+        return replay_script(&text);
     }
     let only = env::var("SCENARIO").unwrap_or_default();
     let mut scenarios = scenario::all();

@@ -181,9 +181,9 @@ fn leases() -> Vec<Scenario> {
             actors: vec![
                 reader("A1"),
                 other(),
-                change(On("B1", Delete), &[On("A1", Lookup)]),
+                change(ApplicationDeletes, &[On("A1", Lookup)]),
             ],
-            ..two("no-store-join-delete")
+            ..two("no-store-join-application-delete")
         },
         Scenario {
             before: vec![Database(None)],

@@ -656,7 +656,9 @@ impl<'a> World<'a> {
                 self.wrong.push(wrong);
             }
         }
-        let undisturbed = self.scenario.cut.is_none() && self.scenario.dies.is_none();
+        // Nobody can share an answer that must not be stored.
+        let undisturbed =
+            self.scenario.cut.is_none() && self.scenario.dies.is_none() && self.headers.is_empty();
         if undisturbed && self.history.asked_twice() {
             let wrong = format!("the origin is asked twice at a time\n{}", self.history);
             self.wrong.push(wrong);
