@@ -29,6 +29,7 @@ export REDIS_SERVER WRK WEBDIS NGINX PYTHON
 component hello hello
 component hello-get hello --features get
 component hello-read-through hello --features read-through
+component hello-store hello --features store
 component sdk sdk
 component sdk-connection-per-request sdk --features connection-per-request
 # A stampede has a thousand connections, and the origin as many.

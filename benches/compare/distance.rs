@@ -31,8 +31,11 @@ pub const EDGE: &str = "edge cache";
 /// The same, its store on disk. Hits are not measured of it: a write may keep all of a short round waiting.
 const EDGE_ON_DISK: &str = "edge cache, store on disk";
 
+/// What no component can be faster than that asks the store.
+pub const FLOOR: &str = "hello-world after a get of the store (edge floor)";
+
 /// The rows of hits, in their order in the table.
-pub const ROWS: [&str; 2] = [NO_CACHE, EDGE];
+pub const ROWS: [&str; 3] = [FLOOR, NO_CACHE, EDGE];
 
 /// What the goals are about.
 pub const FAR: Duration = Duration::from_millis(20);
@@ -181,8 +184,9 @@ fn hits(setup: &Setup, redis: &Redis) -> Result<Results> {
         Ok(server)
     };
     let (mut no_cache, mut edge) = (start(NO_CACHE)?, start(EDGE)?);
+    let mut floor = Cache::new(FLOOR, &[]).host(setup, &redis.address(), "hello-store")?;
     let mut results = Results::default();
-    let servers = [&mut no_cache, &mut edge];
+    let servers = [&mut floor, &mut no_cache, &mut edge];
     let setup = of_hits(setup);
     side_by_side::hits(&setup, "edge-hits", ROWS, servers, &mut results)?;
     Ok(results)
@@ -199,8 +203,11 @@ impl Cache {
 
     /// A host of the component with this cache and a new store.
     fn start(&self, setup: &Setup, redis_address: &str) -> Result<Server> {
+        self.host(setup, redis_address, "provider-connection-cache-spin")
+    }
+
+    fn host(&self, setup: &Setup, redis_address: &str, component: &str) -> Result<Server> {
         let port = free_port();
-        let component = "provider-connection-cache-spin";
         let mut command = program::component(setup, redis_address, port, component, &[])?;
         for variable in self.variables {
             command.args(["--variable", variable]);

@@ -396,7 +396,7 @@ fn edge_hits_table(found: &Distance) -> Table {
             let Some(figures) = found.hits.get(row, Kind::Hit, callers) else {
                 continue;
             };
-            let of_floor = (found.hits).ratio(row, distance::NO_CACHE, Kind::Hit, callers);
+            let of_floor = (found.hits).ratio(row, distance::FLOOR, Kind::Hit, callers);
             table.row(lookup_row("hit", row, callers, figures, of_floor));
         }
     }

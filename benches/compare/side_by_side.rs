@@ -1,5 +1,5 @@
-//! Two servers of the same component, of which one does more: what that costs is less than noise,
-//! and so they are measured in turns.
+//! Servers of which one does more than another: what that costs is less than noise, and so they are
+//! measured in turns.
 
 use anyhow::Result;
 
@@ -18,12 +18,12 @@ pub fn of_hits(setup: &Setup) -> Setup {
     setup.finer(8, 4)
 }
 
-/// Measures hits of both, whose rows are named.
-pub fn hits(
+/// Measures hits of each server, whose row is named.
+pub fn hits<const N: usize>(
     setup: &Setup,
     name: &str,
-    rows: [&'static str; 2],
-    servers: [&mut Server; 2],
+    rows: [&'static str; N],
+    servers: [&mut Server; N],
     results: &mut Results,
 ) -> Result<()> {
     let setup = of_hits(setup);
@@ -33,9 +33,9 @@ pub fn hits(
         for callers in CALLERS {
             let rounds = setup.rounds;
             eprintln!("round {round} of {rounds}: {name}, callers: {callers}");
-            for index in 0..2 {
-                // So that neither is always the first.
-                let index = (index + round) % 2;
+            for index in 0..N {
+                // So that none is always the first.
+                let index = (index + round) % N;
                 let server = &mut *servers[index];
                 load.warm_up(&setup, server.port, callers)?;
                 let found = load.measure(&setup, server, callers);

@@ -1,12 +1,14 @@
 //! The floors: a request of which the same headers are read as the cache reads, and an answer with the same
 //! headers, sent the way the cache sends its own; the same after a GET whose reply nobody reads, on a
-//! connection that all requests share; and the same once an origin has been asked besides, whose answer is
-//! SET as it is.
+//! connection that all requests share; the same once an origin has been asked besides, whose answer is
+//! SET as it is; and the first after a `get` of the key-value store of the host instead.
 
 #[cfg(feature = "read-through")]
 mod origin;
 #[cfg(feature = "get")]
 mod redis;
+#[cfg(feature = "store")]
+mod store;
 
 use std::hint::black_box;
 
@@ -37,7 +39,7 @@ impl Guest for Hello {
     }
 }
 
-#[cfg(not(feature = "get"))]
+#[cfg(not(any(feature = "get", feature = "store")))]
 async fn wait(_: &Request) -> Result<(), ErrorCode> {
     Ok(())
 }
@@ -56,4 +58,11 @@ async fn wait(request: &Request) -> Result<(), ErrorCode> {
         .await
         .map_err(redis::failed)?;
     Ok(())
+}
+
+#[cfg(feature = "store")]
+async fn wait(request: &Request) -> Result<(), ErrorCode> {
+    let path = request.get_path_with_query().unwrap_or_default();
+    let id = path.rsplit('/').next().unwrap_or_default();
+    store::visit(&format!("hello:{id}")).await
 }
