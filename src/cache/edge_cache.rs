@@ -128,7 +128,7 @@ impl<Store: KeyValue> EdgeCache<Store> {
         let Some(bytes) = self.store.get(&self.key(id, "slot")).await else {
             return nothing(false);
         };
-        match Slot::decode(id, &bytes) {
+        match Slot::decode(id, &bytes, now) {
             Some(Slot::Kept {
                 answer,
                 from,
@@ -136,7 +136,7 @@ impl<Store: KeyValue> EdgeCache<Store> {
             }) if from <= now && now < until => match answer {
                 Answer::NotFound(_) => Known::NotFound,
                 Answer::Summary(summary) => Known::Summary {
-                    summary: summary.at(now),
+                    summary: *summary,
                     due: now.micros() - from.micros() > until.micros() - now.micros(),
                 },
             },

@@ -122,8 +122,18 @@ fn connection(
     credentials: Option<Credentials>,
     parse_id: fn(&'static str, &str) -> Result<Id, InvalidField>,
 ) -> Result<ProviderConnection, DecodeError> {
+    let fields = fields(object, credentials, parse_id)?;
+    Ok(ProviderConnection::new(fields)?)
+}
+
+/// Reads the fields of a connection with these credentials.
+pub(super) fn fields(
+    object: &Object<'_>,
+    credentials: Option<Credentials>,
+    parse_id: fn(&'static str, &str) -> Result<Id, InvalidField>,
+) -> Result<Fields, InvalidField> {
     let id = |field| parse_id(field, object.text(field).unwrap_or_default());
-    let fields = Fields {
+    Ok(Fields {
         id: id("id")?,
         user_id: id("user_id")?,
         provider_id: id("provider_id")?,
@@ -136,8 +146,7 @@ fn connection(
                 return Err(InvalidField {
                     field: "alias",
                     rule: "text or null",
-                }
-                .into());
+                });
             }
         },
         credentials,
@@ -145,8 +154,7 @@ fn connection(
         last_sync_at: timestamp(object, "last_sync_at")?,
         created_at: required_timestamp(object, "created_at")?,
         updated_at: required_timestamp(object, "updated_at")?,
-    };
-    Ok(ProviderConnection::new(fields)?)
+    })
 }
 
 fn credentials(object: &Object<'_>) -> Result<Credentials, InvalidField> {
@@ -179,10 +187,7 @@ pub(super) fn timestamp(
     }
 }
 
-pub(super) fn required_timestamp(
-    object: &Object<'_>,
-    field: &'static str,
-) -> Result<Timestamp, InvalidField> {
+fn required_timestamp(object: &Object<'_>, field: &'static str) -> Result<Timestamp, InvalidField> {
     let read = object.text(field).and_then(Timestamp::parse);
     read.ok_or(InvalidField {
         field,

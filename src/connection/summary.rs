@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::entry;
-use super::fields::{Alias, CredentialType, Id, InvalidField, ProviderConnection, Slug, Status};
+use super::fields::{
+    Alias, CredentialType, Fields, Id, InvalidField, ProviderConnection, Slug, Status,
+};
 use super::json::{Node, Object};
 use super::timestamp::Timestamp;
 
@@ -38,88 +40,59 @@ impl ProviderConnection {
     /// Summarizes the connection as of `now`.
     pub fn summarize(self, now: Timestamp) -> Summary {
         let fields = self.into_fields();
-        let (credential_type, credentials_expire_at) = match &fields.credentials {
-            Some(credentials) => (Some(credentials.credential_type), credentials.expires_at),
-            None => (None, None),
+        let credentials = fields.credentials.as_ref();
+        let credentials = credentials.map(|known| (known.credential_type, known.expires_at));
+        Summary::new(fields, credentials, now)
+    }
+}
+
+impl Summary {
+    /// Reads a summary, as of `now`, from the JSON that one of an earlier moment was written as.
+    pub(crate) fn read(object: &Object<'_>, now: Timestamp) -> Result<Self, InvalidField> {
+        let credentials = match object.get("credential_type") {
+            Node::Null => None,
+            _ => Some((
+                CredentialType::parse(entry::text(object, "credential_type")?)?,
+                entry::timestamp(object, "credentials_expire_at")?,
+            )),
         };
-        let summary = Summary {
+        let fields = entry::fields(object, None, Id::parse)?;
+        Ok(Self::new(fields, credentials, now))
+    }
+
+    /// Summarizes fields, with the type of the credentials and when they expire.
+    fn new(
+        fields: Fields,
+        credentials: Option<(CredentialType, Option<Timestamp>)>,
+        now: Timestamp,
+    ) -> Self {
+        let (credential_type, credentials_expire_at) = credentials.unzip();
+        let credentials_expire_at = credentials_expire_at.flatten();
+        let expires_by =
+            |micros| credentials_expire_at.is_some_and(|expire_at| expire_at.micros() <= micros);
+        let credentials_expired = expires_by(now.micros());
+        let is_connected = fields.status == Status::Active && credential_type.is_some();
+        Self {
             id: fields.id,
             user_id: fields.user_id,
             provider_id: fields.provider_id,
             provider_slug: fields.provider_slug,
             alias: fields.alias,
             status: fields.status,
-            is_connected: false,
-            needs_reauthentication: false,
-            credentials_expired: false,
-            credentials_expiring_soon: false,
-            can_sync: false,
+            is_connected,
+            needs_reauthentication: matches!(
+                fields.status,
+                Status::Expired | Status::Revoked | Status::Failed
+            ),
+            credentials_expired,
+            credentials_expiring_soon: expires_by(now.micros() + EXPIRING_SOON_MICROS),
+            can_sync: is_connected && !credentials_expired,
             credential_type,
             credentials_expire_at,
             connected_at: fields.connected_at,
             last_sync_at: fields.last_sync_at,
             created_at: fields.created_at,
             updated_at: fields.updated_at,
-        };
-        summary.at(now)
-    }
-}
-
-impl Summary {
-    /// Reads a summary from the JSON that it was written as. Its flags are not read: [`Self::at`] sets
-    /// them.
-    pub(crate) fn read(object: &Object<'_>) -> Result<Self, InvalidField> {
-        let id = |field| Id::parse(field, entry::text(object, field)?);
-        let credential_type = match object.get("credential_type") {
-            Node::Null => None,
-            _ => Some(CredentialType::parse(entry::text(
-                object,
-                "credential_type",
-            )?)?),
-        };
-        let alias = match object.get("alias") {
-            Node::Null => None,
-            _ => Alias::new(entry::text(object, "alias")?.to_owned())?,
-        };
-        Ok(Self {
-            id: id("id")?,
-            user_id: id("user_id")?,
-            provider_id: id("provider_id")?,
-            provider_slug: Slug::new(entry::text(object, "provider_slug")?.to_owned())?,
-            alias,
-            status: Status::parse(entry::text(object, "status")?)?,
-            is_connected: false,
-            needs_reauthentication: false,
-            credentials_expired: false,
-            credentials_expiring_soon: false,
-            can_sync: false,
-            credential_type,
-            credentials_expire_at: entry::timestamp(object, "credentials_expire_at")?,
-            connected_at: entry::timestamp(object, "connected_at")?,
-            last_sync_at: entry::timestamp(object, "last_sync_at")?,
-            created_at: entry::required_timestamp(object, "created_at")?,
-            updated_at: entry::required_timestamp(object, "updated_at")?,
-        })
-    }
-
-    /// Returns the same summary as of another moment, with its flags.
-    pub(crate) fn at(self, now: Timestamp) -> Self {
-        let expires_by = |micros: i64| {
-            let expire_at = self.credentials_expire_at;
-            expire_at.is_some_and(|expire_at| expire_at.micros() <= micros)
-        };
-        let credentials_expired = expires_by(now.micros());
-        let is_connected = self.status == Status::Active && self.credential_type.is_some();
-        Self {
-            is_connected,
-            needs_reauthentication: matches!(
-                self.status,
-                Status::Expired | Status::Revoked | Status::Failed
-            ),
-            credentials_expired,
-            credentials_expiring_soon: expires_by(now.micros() + EXPIRING_SOON_MICROS),
-            can_sync: is_connected && !credentials_expired,
-            ..self
         }
     }
 }

@@ -43,9 +43,9 @@ impl Slot {
         json::encode(self)
     }
 
-    /// Reads the value of the slot of `id`. Returns none if it is another connection's, of another
-    /// version, or anything else.
-    pub(super) fn decode(id: Id, bytes: &[u8]) -> Option<Self> {
+    /// Reads the value of the slot of `id`, with a summary as of `now`. Returns none if it is another
+    /// connection's, of another version, or anything else.
+    pub(super) fn decode(id: Id, bytes: &[u8], now: Timestamp) -> Option<Self> {
         let Ok(Node::Object(object)) = json::decode(bytes) else {
             return None;
         };
@@ -57,7 +57,7 @@ impl Slot {
             return Some(Self::Written(id));
         };
         let answer = match object.get("summary") {
-            Node::Object(summary) => Answer::Summary(Box::new(Summary::read(summary).ok()?)),
+            Node::Object(summary) => Answer::Summary(Box::new(Summary::read(summary, now).ok()?)),
             _ => Answer::NotFound(id),
         };
         (answer.id() == id).then_some(Self::Kept {
@@ -129,18 +129,11 @@ mod tests {
             Slot::Written(id()),
         ] {
             let bytes = slot.encode();
-            let mut read = Slot::decode(id(), &bytes).unwrap();
-            // The flags are those of the moment of reading.
-            if let Slot::Kept {
-                answer: Answer::Summary(summary),
-                ..
-            } = &mut read
-            {
-                **summary = summary.as_ref().clone().at(Timestamp::MIN);
-            }
-            assert_eq!(read, slot);
+            let read = Slot::decode(id(), &bytes, Timestamp::MIN);
+            assert_eq!(read, Some(slot));
             let other = Id::parse("id", "0192f3a4-5b6c-7d8e-9f00-000000000002").unwrap();
-            assert_eq!(Slot::decode(other, &bytes), None, "it is another's");
+            let read = Slot::decode(other, &bytes, Timestamp::MIN);
+            assert_eq!(read, None, "it is another's");
         }
     }
 
@@ -161,16 +154,14 @@ mod tests {
     #[test]
     fn another_version_is_not_read() {
         let text = String::from_utf8(Slot::Written(id()).encode()).unwrap();
-        assert_eq!(
-            Slot::decode(id(), text.replace("\"1\"", "\"2\"").as_bytes()),
-            None
-        );
+        let other = text.replace("\"1\"", "\"2\"");
+        assert_eq!(Slot::decode(id(), other.as_bytes(), Timestamp::MIN), None);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            let _ = Slot::decode(id(), &bytes);
+            let _ = Slot::decode(id(), &bytes, Timestamp::MIN);
         }
     }
 }
