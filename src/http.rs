@@ -11,6 +11,7 @@ mod metrics;
 pub mod preconditions;
 pub mod problem;
 pub mod query;
+pub mod readiness_json;
 pub mod request;
 pub mod route;
 mod server_timing;

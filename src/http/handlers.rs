@@ -11,6 +11,7 @@ use super::cache_status;
 use super::metrics::{self, TextFormat};
 use super::preconditions::{self, Preconditions};
 use super::problem::{Kind, Problem};
+use super::readiness_json::ReadinessBody;
 use super::request::Request;
 use super::stats_json;
 use super::tokens::Tokens;
@@ -222,31 +223,15 @@ impl Serialize for ById {
     }
 }
 
+/// A host that answers lookups is ready. That writes fail is no reason to send lookups elsewhere.
 async fn ready(cache: &Cache, tokens: &Result<Tokens, ConfigError>) -> Result<Answer, Problem> {
     if let Err(error) = tokens {
         return Err(Error::Misconfigured(*error).into());
     }
     let Readiness { lookups, writes } = cache.readiness().await;
     lookups?;
-    let (writes, detail) = match writes {
-        Ok(()) => ("accepted", None),
-        Err(error) => ("failing", Some(error.to_string())),
-    };
-    let body = ReadyBody {
-        status: "ready",
-        writes,
-        detail,
-    };
+    let body = ReadinessBody::new(Ok(()), writes.map_err(|error| error.to_string()));
     Ok(Answer::new(200).body(JSON, json::encode(&body)))
-}
-
-/// A host that answers lookups is ready. That writes fail is no reason to send lookups elsewhere.
-#[derive(serde::Serialize)]
-struct ReadyBody {
-    status: &'static str,
-    writes: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
 }
 
 async fn metrics(cache: &Cache, format: TextFormat) -> Result<Answer, Problem> {

@@ -13,6 +13,7 @@ use provider_connection_cache::http::access::log_refused_token;
 use provider_connection_cache::http::answer::Answer;
 use provider_connection_cache::http::preconditions::Preconditions;
 use provider_connection_cache::http::problem::{Kind, Problem};
+use provider_connection_cache::http::readiness_json::ReadinessBody;
 use provider_connection_cache::http::request::Request;
 use provider_connection_cache::http::service::{self, finish};
 use provider_connection_cache::http::stats_json;
@@ -191,34 +192,22 @@ async fn list(cursor: Option<String>) -> Result<Answer, Problem> {
 async fn redis() -> RedisBody {
     let wit::Readiness { lookups, writes } = cache::ready().await;
     let address = Address::parse(&variable("redis_address").await);
+    let text = |error| match error {
+        wit::Error::InvalidArgument(text) | wit::Error::Unavailable(text) => text,
+    };
     RedisBody {
         address: address.map(|address| address.as_str().to_owned()),
         key_prefix: variable("key_prefix").await,
-        status: if lookups.is_ok() {
-            "ready"
-        } else {
-            "unavailable"
-        },
-        writes: if writes.is_ok() {
-            "accepted"
-        } else {
-            "failing"
-        },
-        detail: lookups.and(writes).err().map(|error| match error {
-            wit::Error::InvalidArgument(text) | wit::Error::Unavailable(text) => text,
-        }),
+        readiness: ReadinessBody::new(lookups.map_err(text), writes.map_err(text)),
     }
 }
 
-/// `status`, `writes` and `detail` are as in `GET /health/ready`.
 #[derive(Serialize)]
 struct RedisBody {
     address: Option<String>,
     key_prefix: String,
-    status: &'static str,
-    writes: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    #[serde(flatten)]
+    readiness: ReadinessBody,
 }
 
 impl From<wit::Error> for Problem {
