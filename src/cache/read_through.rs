@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::breaker::Breaker;
+use self::breaker::{Breaker, Decision};
 use self::lease::Turn;
 use self::publish::Publication;
 use super::lookup::{Entry, Forward, Lookup, Outcome};
@@ -23,7 +23,7 @@ use super::stored_value::{Content, StoredValue};
 use crate::config::{OriginPolicy, Ttl};
 use crate::connection::Id;
 use crate::origin::{self, Origin};
-use crate::redis::{AuxiliaryKeys, Keyspace, Permission, ReadOptions, Redis};
+use crate::redis::{AuxiliaryKeys, Keyspace, ReadOptions, Redis};
 use crate::rt::random;
 use crate::rt::singleflight::Singleflight;
 use crate::stats::Stats;
@@ -151,9 +151,9 @@ impl ReadThrough {
         }
         let owner = Owner(random::number());
         match self.turn(id, owner, stored, &mut forward.because).await {
-            Turn::Lead(lease, permission) => {
+            Turn::Lead(lease, decision) => {
                 forward.overtaken = Some(self.begin_request());
-                let publication = self.fetch(id, permission).await;
+                let publication = self.fetch(id, decision).await;
                 self.lead(id, owner, &lease, publication, &mut forward)
                     .await;
             }
@@ -232,16 +232,12 @@ impl ReadThrough {
     }
 
     /// Asks the origin unless it is left alone, and decides what may be stored of its answer.
-    async fn fetch(
-        &self,
-        id: Id,
-        permission: Option<Result<Permission, origin::Error>>,
-    ) -> Publication {
-        let permission = match permission {
-            Some(permission) => permission,
-            None => self.breaker.permission().await,
+    async fn fetch(&self, id: Id, decision: Option<Decision>) -> Publication {
+        let decision = match decision {
+            Some(decision) => decision,
+            None => self.breaker.decide().await,
         };
-        let permission = match permission {
+        let permission = match decision {
             Ok(permission) => permission,
             Err(error) => return Publication::LeftAlone(error),
         };

@@ -27,9 +27,9 @@ use crate::stats::{Counter, Stats};
 /// connection that has fallen silent.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(5);
 
-/// A connection is left for another server at this age or later, in nanoseconds. So an address that
+/// A connection below this age, in nanoseconds, is not left for another server. So an address that
 /// leads to a server which refuses for good costs two connections in a second at most.
-const RENEWAL: u64 = 500_000_000;
+const YOUNG: u64 = 500_000_000;
 
 /// A Redis server, and how to connect to it.
 #[derive(Clone)]
@@ -149,8 +149,9 @@ impl Connection {
         }
     }
 
-    /// Returns true if reads wait longer than usual.
-    fn is_silent(&self, now: u64) -> bool {
+    /// Measures how long reads have waited, from the last reply or from now on. Returns true if that is
+    /// longer than usual.
+    fn measure_silence(&self, now: u64) -> bool {
         let since = self.since.get().unwrap_or(now);
         self.since.set(Some(since));
         self.waiting.get() > 0 && now.saturating_sub(since) > self.silence
@@ -291,7 +292,7 @@ impl Link {
 
     /// Leaves the connection, on which a write hangs, to those writes that wait on it. The next call
     /// connects anew, and reads that wait are sent again. Returns false if there is no connection.
-    pub(super) fn leave(&self) -> bool {
+    pub(super) fn leave_to_writes(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let State::Connected(connection) = &*state else {
             return false;
@@ -304,13 +305,13 @@ impl Link {
 
     /// Leaves the connection, unless it is young, so that the next call connects anew. Returns true if
     /// a command that began at `begun` would be sent on another connection than then.
-    pub(super) fn renew(&self, begun: u64) -> bool {
+    pub(super) fn reconnect_unless_young(&self, begun: u64) -> bool {
         let mut state = self.state.borrow_mut();
         let State::Connected(connection) = &*state else {
             return true;
         };
         let age = monotonic_clock::now().saturating_sub(connection.opened);
-        if connection.opened <= begun && age >= RENEWAL {
+        if connection.opened <= begun && age >= YOUNG {
             *state = State::Idle;
             return true;
         }
@@ -365,7 +366,7 @@ impl Link {
     ) -> Result<Reply, Error> {
         let connection = &checkout.connection;
         let now = deadline.begun();
-        let silent = connection.is_silent(now);
+        let silent = connection.measure_silence(now);
         let shorter = silent.then(|| deadline.at_most(PROBE_TIMEOUT));
         let deadline = shorter.as_ref().unwrap_or(deadline);
         let is_left = || connection.left.get() && !command.waits_for_writes();

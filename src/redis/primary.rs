@@ -77,7 +77,7 @@ impl Primary {
     ) -> LocalBoxFuture<'a, Result<Reply, Error>> {
         Box::pin(async move {
             let of_writes = command.waits_for_writes();
-            let result = match self.renew(of_writes, deadline.begun()) {
+            let result = match self.reconnect_unless_young(of_writes, deadline.begun()) {
                 true if of_writes => self.call_once(command, deadline).await,
                 true => self.shared.call(command, deadline).await,
                 false => refused,
@@ -95,7 +95,7 @@ impl Primary {
         if let Delivery::Refused(refusal) = &delivery
             && refusal.suggests_failover()
         {
-            self.renew(true, deadline.begun());
+            self.reconnect_unless_young(true, deadline.begun());
         }
         delivery
     }
@@ -125,7 +125,7 @@ impl Primary {
         if let Some(result) = usual.race(write.as_mut()).await {
             return result;
         }
-        if self.shared.leave() {
+        if self.shared.leave_to_writes() {
             self.writes.get_or_init(|| {
                 let server = Server {
                     role: "primary-writes",
@@ -140,9 +140,13 @@ impl Primary {
     /// Leaves the server that answers for the one that the address leads to now. Reads leave it too:
     /// it does not know the writes that follow. Returns true if a command that began at `begun` and
     /// was refused, on the link of the writes or on the other, should be sent again.
-    fn renew(&self, of_writes: bool, begun: u64) -> bool {
-        let shared = self.shared.renew(begun);
-        match self.writes.get().map(|writes| writes.renew(begun)) {
+    fn reconnect_unless_young(&self, of_writes: bool, begun: u64) -> bool {
+        let shared = self.shared.reconnect_unless_young(begun);
+        match self
+            .writes
+            .get()
+            .map(|writes| writes.reconnect_unless_young(begun))
+        {
             Some(writes) if of_writes => writes,
             _ => shared,
         }

@@ -27,6 +27,9 @@ pub(super) struct Breaker {
     seen: RefCell<Option<SeenOutage>>,
 }
 
+/// To let a request through, or why the origin is left alone.
+pub(super) type Decision = Result<Permission, Error>;
+
 /// An outage that this instance saw.
 struct SeenOutage {
     cause: Error,
@@ -49,8 +52,8 @@ impl Breaker {
         }
     }
 
-    /// Lets a request through, or returns why the origin is left alone.
-    pub(super) async fn permission(&self) -> Result<Permission, Error> {
+    /// Decides on a request.
+    pub(super) async fn decide(&self) -> Decision {
         if !self.opens {
             return Ok(Permission::Granted);
         }
@@ -58,25 +61,26 @@ impl Breaker {
         if sees_none
             && let Ok(permission) = self.redis.origin_permission(&self.keys, self.longest).await
         {
-            return self.known(permission);
+            return self.decide_by(permission);
         }
-        self.permission_without_redis()
+        self.decide_without_redis()
     }
 
-    /// Takes a lease, as [`Redis::take_lease`] does, and a permission with it.
+    /// Takes a lease, as [`Redis::take_lease`] does, and decides on its request. Returns none if another
+    /// instance was faster.
     pub(super) async fn take_lease(
         &self,
         key: &str,
         expected: Option<&[u8]>,
         lease: Vec<u8>,
-    ) -> Result<Option<Result<Permission, Error>>, redis::Error> {
+    ) -> Result<Option<Decision>, redis::Error> {
         let (redis, keys) = (&self.redis, &self.keys);
         let taken = redis.take_lease(key, keys, expected, lease, self.longest);
-        Ok(taken.await?.map(|permission| self.known(permission)))
+        Ok(taken.await?.map(|permission| self.decide_by(permission)))
     }
 
     /// Lets a request through unless the cause of a pause is known: somebody else wrote it.
-    fn known(&self, permission: Permission) -> Result<Permission, Error> {
+    fn decide_by(&self, permission: Permission) -> Decision {
         let Permission::Refused(cause) = permission else {
             return Ok(permission);
         };
@@ -86,7 +90,7 @@ impl Breaker {
         }
     }
 
-    fn permission_without_redis(&self) -> Result<Permission, Error> {
+    fn decide_without_redis(&self) -> Decision {
         let mut seen = self.seen.borrow_mut();
         let now = monotonic_clock::now();
         match &mut *seen {

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use spin_sdk::wasip3::clocks::monotonic_clock;
 
+use super::breaker::Decision;
 use super::{ReadThrough, failed};
 use crate::cache::lookup::{Absence, Entry, Outcome};
 use crate::cache::marker::{Marker, Owner, Verdict};
 use crate::cache::stored_value::{Content, StoredValue};
 use crate::connection::Id;
 use crate::origin;
-use crate::redis::{self, Permission};
 use crate::rt::deadline::nanoseconds;
 
 /// No configuration makes a lease live longer. A value that claims to is not a lease.
@@ -27,8 +27,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(40);
 /// How a read goes on that found no entry.
 pub(super) enum Turn {
     /// Ask the origin if it is not left alone, and store its answer. These are the bytes of our lease, and
-    /// the permission that came with it.
-    Lead(Vec<u8>, Option<Result<Permission, origin::Error>>),
+    /// the decision that came with it.
+    Lead(Vec<u8>, Option<Decision>),
     /// Ask the origin, and store nothing.
     Bypass,
     /// There is an entry by now. If we `waited`, another instance asked for it.
@@ -125,10 +125,8 @@ impl ReadThrough {
                     pause = LONGEST_PAUSE.min(2 * pause);
                 }
                 Step::TakeLease(before) => {
-                    match self.take_lease(id, owner, before, &stored).await {
-                        Ok(Some(lead)) => return lead,
-                        Ok(None) => {}
-                        Err(_) => return Turn::Bypass,
+                    if let Some(turn) = self.take_lease(id, owner, before, &stored).await {
+                        return turn;
                     }
                 }
             }
@@ -137,14 +135,15 @@ impl ReadThrough {
         Turn::Bypass
     }
 
-    /// Takes the lease in place of the stored value. Returns none if another instance was faster.
+    /// Takes the lease in place of the stored value, or goes on without Redis if that fails. Returns none
+    /// if another instance was faster.
     async fn take_lease(
         &self,
         id: Id,
         owner: Owner,
         before: Option<Verdict>,
         stored: &StoredValue,
-    ) -> Result<Option<Turn>, redis::Error> {
+    ) -> Option<Turn> {
         let key = self.keyspace.entry(id);
         let lease = Marker::Lease(owner, before).encode();
         let expected = match stored.content {
@@ -152,8 +151,10 @@ impl ReadThrough {
             _ => Some(stored.bytes.as_deref().unwrap_or_default()),
         };
         let taken = self.breaker.take_lease(&key, expected, lease.clone());
-        let permission = taken.await?;
-        Ok(permission.map(|permission| Turn::Lead(lease, Some(permission))))
+        match taken.await {
+            Ok(decision) => decision.map(|decision| Turn::Lead(lease, Some(decision))),
+            Err(_) => Some(Turn::Bypass),
+        }
     }
 }
 
@@ -161,6 +162,7 @@ impl ReadThrough {
 mod tests {
     use super::*;
     use crate::connection::entry::DecodeError;
+    use crate::redis;
 
     const OWNER: Owner = Owner(1);
     const OTHER: Owner = Owner(2);
