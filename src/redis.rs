@@ -13,6 +13,7 @@ mod outage;
 mod primary;
 mod refusal;
 mod refusal_log;
+mod replica;
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -31,8 +32,9 @@ pub(crate) use self::origin_breaker::{FailedRequest, Permission};
 pub use self::refusal::Refusal;
 
 use self::command::{Command, Purpose, Reply, count, text};
-use self::link::{Link, Server};
+use self::link::Server;
 use self::primary::Primary;
+use self::replica::Replica;
 use crate::config::{Address, RedisConfig, Ttl};
 use crate::connection::entry::MAX_STORED;
 use crate::rt::deadline::{Deadline, Timer};
@@ -110,7 +112,7 @@ impl ReadOptions<'_> {
 /// The Redis that holds the entries, and its replica.
 pub(crate) struct Redis {
     primary: Primary,
-    replica: Option<Rc<Link>>,
+    replica: Option<Replica>,
     timer: Rc<Timer>,
     timeout: Duration,
     /// Its permits are bytes.
@@ -138,7 +140,7 @@ impl Redis {
             primary: Primary::new(server("primary", &config.primary), Rc::clone(&timer), stats),
             replica: replica.map(|address| {
                 let server = server("replica", address);
-                Link::new(server, Rc::clone(&timer), Rc::clone(stats))
+                Replica::new(server, Rc::clone(&timer), Rc::clone(stats))
             }),
             timer,
             timeout: config.timeout,

@@ -284,6 +284,41 @@ async fn is_told(service: &Service, writes: &Told, reads: Option<&Told>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_replica_refuses_the_primary_answers_and_the_log_says_once() {
+    let primary = Redis::start(&[]);
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", "1"]);
+    let address = replica.address();
+    let variables = [
+        ("redis_replica_address", address.as_str()),
+        ("stats", "off"),
+    ];
+    let service = Service::reusing(&primary, &variables, ONE_INSTANCE).await;
+    primary.set(&service.key(&id(1)), entry(&id(1)).to_string());
+    let serve_stale_data = |value: &str| {
+        replica.command::<()>(&["CONFIG", "SET", "replica-serve-stale-data", value]);
+    };
+    for refusals in 1..=2 {
+        serve_stale_data("no");
+        for _ in 0..3 {
+            assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
+        }
+        let lines = lines(&service, "read_refused");
+        assert_eq!(lines.len(), refusals, "{lines:?}");
+        for line in lines {
+            assert_eq!(
+                (&line["code"], &line["redis"]),
+                (&"MASTERDOWN".into(), &"replica".into())
+            );
+        }
+        // What it has of its own answers again: nothing.
+        serve_stale_data("yes");
+        assert_eq!(service.read("GET", &path(&id(1))).await.status, 404);
+    }
+    assert_eq!(lines(&service, "write_refused"), Vec::<Value>::new());
+    assert_nothing_trapped(&service.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fails_stops_writes_and_no_lookup() {
     let directory = empty_directory("failing-disk");
     let place = directory.to_str().unwrap();
