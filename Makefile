@@ -39,7 +39,7 @@ tools:
 	@scripts/tools.sh
 
 build: tools ## build the components into dist/
-	@scripts/step.sh --once dist/provider-connection-explorer.wasm "about 2 minutes" "building the components" \
+	@scripts/step.sh --once dist/provider-connection-explorer.wasm "about a minute" "building the components" \
 		cargo run --profile host -p xtask
 
 up: ## build and serve on http://127.0.0.1:3000, with a Redis of its own (ORIGIN=demo, EXPLORER=1, EXAMPLE=…)

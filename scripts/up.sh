@@ -189,13 +189,14 @@ build_server() {
         echo "serving with $spin, so the embedded host is not built; the components log to ${manifest%spin.toml}.spin/logs/, and here"
     else
         echo "serving with the embedded host, for there is no Spin 4.1 on the PATH; the components log here"
-        build provider-connection-cache-host "about 4 minutes" "building the embedded host"
+        # Together with what builds the components, which alone would leave a core idle.
+        build provider-connection-cache-host "about 4 minutes" "building the embedded host" -p xtask
     fi >&2
 }
 
-# A program of this repository.
+# A program of this repository, and more packages.
 build() {
-    scripts/step.sh --once "${CARGO_TARGET_DIR:-target}/host/$1" "$2" "$3" cargo build --profile host -p "$1"
+    scripts/step.sh --once "${CARGO_TARGET_DIR:-target}/host/$1" "$2" "$3" cargo build --profile host -p "$1" "${@:4}"
 }
 
 start_server() {
@@ -302,8 +303,8 @@ check_settings
 scripts/tools.sh
 redis_server=
 [ -n "${REDIS_ADDRESS:-}" ] || redis_server=$(scripts/redis.sh)
-"${MAKE:-make}" --no-print-directory "${EXAMPLE:-build}" >&2
 build_server
+"${MAKE:-make}" --no-print-directory "${EXAMPLE:-build}" >&2
 [ -z "${ORIGIN:-}" ] || build provider-connection-origin "about a minute" "building the reference origin"
 [ -z "${EXPLORER:-}" ] || build provider-connection-explorer-demo "about half a minute" "building the demo data"
 
