@@ -1,8 +1,8 @@
 //! Key-value stores in SQLite: what Spin's runtime configuration calls the type `spin`.
 //!
 //! As in Spin: all instances share one connection behind a lock, which the first `open` makes. Each
-//! call keeps its thread until SQLite is done, and tokio has another thread go on with the tasks that
-//! waited there. In a file, each `set` and `delete` is synced before it returns.
+//! call keeps its thread until SQLite is done, and tokio has another thread, if there is one, go on with
+//! the tasks that waited there. In a file, each `set` and `delete` is synced before it returns.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,10 @@ use std::{
 };
 
 use rusqlite::{Connection, Result, params};
-use tokio::task::block_in_place;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::block_in_place,
+};
 
 /// Spin's, in whose files it is found.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS spin_key_value (
@@ -40,10 +43,10 @@ impl Database {
         self.file.as_deref()
     }
 
-    /// Opens the store of this label, which need not exist. Must be called on a runtime with several
-    /// threads, as all that blocks here.
+    /// Opens the store of this label, which need not exist. Must be called on a runtime, as all that
+    /// blocks here.
     pub(crate) fn open(&self, label: &str) -> Result<Store> {
-        let connection = block_in_place(|| self.connection())?;
+        let connection = block(|| self.connection())?;
         Ok(Store {
             label: label.into(),
             connection: Arc::clone(connection),
@@ -69,6 +72,14 @@ impl Database {
     }
 }
 
+/// Does what blocks. A runtime with one thread has no other to go on.
+fn block<T>(what: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => what(),
+        _ => block_in_place(what),
+    }
+}
+
 /// What stands behind the resource `store`.
 #[derive(Clone)]
 pub struct Store {
@@ -78,7 +89,7 @@ pub struct Store {
 
 impl Store {
     pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        block_in_place(|| {
+        block(|| {
             self.lock()
                 .prepare_cached("SELECT value FROM spin_key_value WHERE store=$1 AND key=$2")?
                 .query_map([&self.label, key], |row| row.get(0))?
@@ -88,7 +99,7 @@ impl Store {
     }
 
     pub(crate) fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        block_in_place(|| {
+        block(|| {
             self.lock()
                 .prepare_cached(
                     "INSERT INTO spin_key_value (store, key, value) VALUES ($1, $2, $3)
@@ -100,7 +111,7 @@ impl Store {
     }
 
     pub(crate) fn delete(&self, key: &str) -> Result<()> {
-        block_in_place(|| {
+        block(|| {
             self.lock()
                 .prepare_cached("DELETE FROM spin_key_value WHERE store=$1 AND key=$2")?
                 .execute([&self.label, key])

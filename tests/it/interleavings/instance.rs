@@ -27,6 +27,8 @@ const TTL: std::time::Duration = std::time::Duration::from_secs(1_000_000);
 pub enum Call {
     /// `lookup-sourced`.
     Lookup,
+    /// `get-summary`, which the edge cache may answer.
+    Summary,
     /// `get-many` of both connections.
     GetBoth,
     Set(&'static str),
@@ -108,7 +110,7 @@ impl Call {
         };
         let holds = |value: &str| Some(Condition::Holds(value.to_owned()));
         match self {
-            Self::Lookup | Self::GetBoth => None,
+            Self::Lookup | Self::Summary | Self::GetBoth => None,
             Self::Set(value) | Self::SetBoth(value) => Some((put(value), None)),
             Self::Replace(old, new) => Some((put(new), holds(old))),
             Self::Create(value) => Some((put(value), Some(Condition::HoldsNothing))),
@@ -143,6 +145,10 @@ impl Call {
                     SourcedLookupResult::Miss => Said::Saw(Seen::Nothing),
                     _ => Said::Nothing,
                 }
+            }
+            Self::Summary => {
+                let found = cache.call_get_summary(accessor, id).await.expect(TRAP);
+                saw(found.expect("a valid id").and_then(|found| found.alias))
             }
             Self::GetBoth => {
                 let found = cache.call_get_many(accessor, both()).await.expect(TRAP);

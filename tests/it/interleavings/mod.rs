@@ -7,6 +7,7 @@ mod explore;
 mod gate;
 mod instance;
 mod origin;
+mod replica;
 mod scenario;
 mod stillness;
 mod wire;

@@ -2,7 +2,7 @@
 
 use super::instance::Call;
 use super::instance::Call::{
-    Create, Delete, DeleteBoth, DeleteIf, GetBoth, Lookup, Replace, Set, SetBoth,
+    Create, Delete, DeleteBoth, DeleteIf, GetBoth, Lookup, Replace, Set, SetBoth, Summary,
 };
 
 /// One thing that an actor does.
@@ -50,6 +50,10 @@ pub struct Scenario {
     pub variables: Vec<(&'static str, &'static str)>,
     /// Whether there is an origin.
     pub origin: bool,
+    /// Whether lookups ask a replica, which learns of a change when the schedule lets it.
+    pub replica: bool,
+    /// Whether hosts keep answers in their key-value store.
+    pub edge_cache: bool,
     /// What is done first, one after the other.
     pub before: Vec<Step>,
     /// What is done at the same time.
@@ -117,6 +121,8 @@ pub fn all() -> Vec<Scenario> {
         one_instance(),
         writes(),
         conditional_writes(),
+        replicas(),
+        edge_caches(),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -433,6 +439,99 @@ fn conditional_writes() -> Vec<Scenario> {
         Scenario {
             cut: Some("A1"),
             ..two("replace-cut-set", replace, On("B1", Set("v2")))
+        },
+    ]
+}
+
+/// Lookups ask a replica.
+fn replicas() -> Vec<Scenario> {
+    let cached = |name, writer: Vec<Step>| Scenario {
+        replica: true,
+        before: vec![On("B1", Set("v1"))],
+        actors: vec![reader("A1"), ("writer", writer)],
+        ..alone(name, &["A1", "B1"])
+    };
+    let through = |name, due: &[Step], writer| Scenario {
+        replica: true,
+        variables: vec![],
+        before: [&[Database(Some("v1"))], due].concat(),
+        actors: vec![reader("A1"), writer],
+        ..reading_through(name, &["A1", "B1"])
+    };
+    let own = |call| vec![On("A1", call), On("A1", Lookup)];
+    let elsewhere = |call| vec![On("B1", call), On("A1", Lookup)];
+    vec![
+        cached("replica-own-set", own(Set("v2"))),
+        cached("replica-own-delete", own(Delete)),
+        cached("replica-own-replace", own(Replace("v1", "v2"))),
+        Scenario {
+            actors: vec![
+                ("one", own(Replace("v1", "v2"))),
+                ("other", vec![On("B1", Set("v0"))]),
+            ],
+            ..cached("replica-replace-set", vec![])
+        },
+        Scenario {
+            not_promised: Some("a replica lags behind writes of other instances"),
+            ..cached("replica-delete-elsewhere", elsewhere(Delete))
+        },
+        through("replica-miss-set", &[], change_on("B1", Set("v2"))),
+        through("replica-miss-delete", &[], change_on("B1", Delete)),
+        through(
+            "replica-refresh-set",
+            &[ApplicationSetsDue("v1")],
+            change_on("B1", Set("v2")),
+        ),
+        through(
+            "replica-refresh-delete",
+            &[ApplicationSetsDue("v1")],
+            change_on("B1", Delete),
+        ),
+    ]
+}
+
+/// Lookups may be answered by the host.
+fn edge_caches() -> Vec<Scenario> {
+    let edge = |name, instances: &[&'static str], writer: Vec<Step>| Scenario {
+        edge_cache: true,
+        variables: vec![("edge_cache_ttl_ms", "3600000")],
+        before: vec![On("A1", Set("v1"))],
+        actors: vec![("reader", vec![On("A1", Summary)]), ("writer", writer)],
+        replies: true,
+        after: vec![ApplicationReads, On("A1", Summary)],
+        ..alone(name, instances)
+    };
+    let through = |name, call| Scenario {
+        origin: true,
+        variables: vec![NO_REFRESH, ("edge_cache_ttl_ms", "3600000")],
+        before: vec![Database(Some("v1"))],
+        actors: vec![
+            ("reader", vec![On("A1", Summary)]),
+            change(On("A2", call), &[On("A2", Summary)]),
+        ],
+        replies: false,
+        ..edge(name, &["A1", "A2"], vec![])
+    };
+    let writer = |call| vec![On("A2", call), On("A2", Summary)];
+    let kept = [On("A1", Set("v1")), On("A1", Summary)];
+    vec![
+        edge("edge-set", &["A1", "A2"], writer(Set("v2"))),
+        edge("edge-delete", &["A1", "A2"], writer(Delete)),
+        edge("edge-replace", &["A1", "A2"], writer(Replace("v1", "v2"))),
+        Scenario {
+            before: kept.to_vec(),
+            ..edge("edge-kept-delete", &["A1", "A2"], writer(Delete))
+        },
+        through("edge-miss-set", Set("v2")),
+        through("edge-miss-delete", Delete),
+        Scenario {
+            before: kept.to_vec(),
+            not_promised: Some("the edge cache of another host answers for its time"),
+            ..edge(
+                "edge-delete-elsewhere",
+                &["A1", "B1"],
+                vec![On("B1", Delete), On("A1", Summary)],
+            )
         },
     ]
 }

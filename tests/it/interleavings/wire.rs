@@ -129,13 +129,16 @@ impl Upstream {
 
     /// How many changes Redis has made so far.
     pub fn changes(&mut self) -> u64 {
-        let reply = self.call(&Command::new(&["INFO", "persistence"]));
+        self.info("persistence", "rdb_changes_since_last_save")
+    }
+
+    /// A number that INFO has in this section. 0 if it is not there, or not yet.
+    pub fn info(&mut self, section: &str, field: &str) -> u64 {
+        let reply = self.call(&Command::new(&["INFO", section]));
         let text = String::from_utf8_lossy(&reply);
-        let mut lines = text.lines();
-        let number = lines.find_map(|line| line.strip_prefix("rdb_changes_since_last_save:"));
-        number
-            .and_then(|number| number.parse().ok())
-            .expect("INFO has it")
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        let found = fields.find(|(name, _)| *name == field);
+        found.map_or(0, |(_, value)| value.parse().expect("a number"))
     }
 
     /// The value of a key.

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::gate::Gate;
 use super::instance::{Call, Instance, Revisions, Said, entry_of};
 use super::origin::{Origin, response};
+use super::replica::Replica;
 use super::scenario::{Scenario, Step};
 use super::stillness::Stillness;
 use super::wire::{Command, Upstream};
@@ -31,6 +32,10 @@ pub enum Event {
     Command(usize),
     /// The reply to it arrives.
     Reply(usize),
+    /// The replica carries out the next command of an instance.
+    ReplicaCommand(usize),
+    /// The replica learns of the next change.
+    Replicates,
     /// The origin of a host reads its database.
     Reads(usize),
     /// Its answer arrives.
@@ -85,6 +90,8 @@ pub struct Site {
     _redis: Redis,
     upstream: Arc<Mutex<Upstream>>,
     hosts: Vec<(Gate, Origin)>,
+    /// The replica, and the way of each host to it.
+    replica: Option<(Replica, Vec<Gate>)>,
     revisions: Arc<Revisions>,
 }
 
@@ -97,10 +104,20 @@ impl Site {
         for _ in 0..host_of(scenario, scenario.instances.len() - 1) + 1 {
             hosts.push((Gate::before(&upstream).await, Origin::start().await));
         }
+        let mut replica = None;
+        if scenario.replica {
+            let of = Replica::of(&redis, &upstream);
+            let mut gates = Vec::new();
+            for _ in &hosts {
+                gates.push(Gate::before(&of.upstream).await);
+            }
+            replica = Some((of, gates));
+        }
         Self {
             _redis: redis,
             upstream,
             hosts,
+            replica,
             revisions,
         }
     }
@@ -181,15 +198,22 @@ impl<'a> World<'a> {
             wrong: Vec::new(),
         };
         world.changes = site.upstream.lock().unwrap().changes();
-        for (gate, origin) in &site.hosts {
+        while world.replica_lags() {
+            world.replica().learn();
+        }
+        for (host, (gate, origin)) in site.hosts.iter().enumerate() {
             gate.expect(0);
             origin.forget();
-            world.apps.push(world.load(gate, origin));
+            world.apps.push(world.load(host));
         }
         for number in 0..scenario.instances.len() {
             let host = host_of(scenario, number);
             let (app, log) = &world.apps[host];
             site.hosts[host].0.expect(number);
+            // It connects when it looks something up, and is the only one of its host.
+            if let Some((_, gates)) = &site.replica {
+                gates[host].expect(number);
+            }
             let prefix = "test".to_owned();
             let mut cache = Cache::instance_of(Arc::clone(app), log.clone(), prefix).await;
             // So that it is connected, and no first command decides what a lost connection means.
@@ -204,7 +228,9 @@ impl<'a> World<'a> {
         world
     }
 
-    fn load(&self, gate: &Gate, origin: &Origin) -> (Arc<App>, LogSink) {
+    fn load(&self, host: usize) -> (Arc<App>, LogSink) {
+        let (gate, origin) = &self.site.hosts[host];
+        let replica = self.site.replica.as_ref().map(|(_, gates)| &gates[host]);
         let url = format!("{}/{{id}}", origin.address());
         let common = [
             ("redis_address", gate.address()),
@@ -219,10 +245,20 @@ impl<'a> World<'a> {
             ("ttl_jitter", "0"),
         ];
         let through = through.iter().filter(|_| self.scenario.origin);
-        let variables = common.iter().chain(through).chain(&self.scenario.variables);
+        let replica = replica.map(|gate| ("redis_replica_address", gate.address()));
+        let variables = common.iter().chain(through).chain(&replica);
+        let variables = variables.chain(&self.scenario.variables);
         let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let grants = Grants {
-            allowed_outbound_hosts: vec![gate.address().to_owned(), origin.address().to_owned()],
+            allowed_outbound_hosts: [gate.address(), origin.address()]
+                .into_iter()
+                .chain(replica.map(|(_, address)| address))
+                .map(str::to_owned)
+                .collect(),
+            key_value_stores: match self.scenario.edge_cache {
+                true => vec!["default".to_owned()],
+                false => Vec::new(),
+            },
             ..Grants::default()
         };
         let log = LogSink::memory();
@@ -245,7 +281,25 @@ impl<'a> World<'a> {
 
     fn held(&self) -> usize {
         let held = |(gate, origin): &(Gate, Origin)| gate.held() + origin.held();
-        self.site.hosts.iter().map(held).sum()
+        let by_hosts: usize = self.site.hosts.iter().map(held).sum();
+        let gates = self.site.replica.iter().flat_map(|(_, gates)| gates);
+        by_hosts + gates.map(Gate::held).sum::<usize>()
+    }
+
+    fn replica(&self) -> &'a Replica {
+        &self.site.replica.as_ref().expect("there is a replica").0
+    }
+
+    fn replica_lags(&self) -> bool {
+        let replica = self.site.replica.as_ref();
+        replica.is_some_and(|(replica, _)| replica.lags(&self.site.upstream))
+    }
+
+    /// The way of an instance to the replica, if it has sent a command there.
+    fn replica_gate(&self, instance: usize) -> Option<&'a Gate> {
+        let (_, gates) = self.site.replica.as_ref()?;
+        let gate = &gates[host_of(self.scenario, instance)];
+        gate.command(instance).map(|_| gate)
     }
 
     /// Waits until nothing goes on by itself, not even when all pauses end.
@@ -310,6 +364,9 @@ impl<'a> World<'a> {
                     events.extend([false, true].map(|after| Event::Cut { instance, after }));
                 }
             }
+            if self.replica_gate(instance).is_some() {
+                events.push(Event::ReplicaCommand(instance));
+            }
             let is_called = self.running.iter().any(|it| it.instance == instance);
             if self.scenario.dies == Some(name) && is_called {
                 events.push(Event::Dies(instance));
@@ -322,6 +379,9 @@ impl<'a> World<'a> {
             if origin.has_answer() {
                 events.push(Event::Answer(host));
             }
+        }
+        if self.replica_lags() {
+            events.push(Event::Replicates);
         }
         events
     }
@@ -385,6 +445,18 @@ impl<'a> World<'a> {
             Event::Reply(instance) => {
                 footprint.instances.insert(instance);
                 self.gate(instance).hand_on(instance);
+            }
+            Event::ReplicaCommand(instance) => {
+                footprint.instances.insert(instance);
+                footprint.reads.insert("replica".to_owned());
+                let gate = self.replica_gate(instance).unwrap();
+                let command = gate.command(instance).unwrap();
+                let reply = self.replica().upstream.lock().unwrap().call(&command);
+                gate.reply(instance, reply, false);
+            }
+            Event::Replicates => {
+                footprint.writes.insert("replica".to_owned());
+                self.replica().learn();
             }
             Event::Reads(host) => {
                 footprint.reads.insert("database".to_owned());
@@ -639,8 +711,15 @@ impl<'a> World<'a> {
             return None;
         }
         let strict = self.scenario.not_promised.is_some();
+        // A replica may lag for as long as it takes, and an edge cache of another host answers for longer
+        // than a run. Redis itself does not.
+        let older = match (self.scenario.replica || self.scenario.edge_cache) && !strict {
+            true => Duration::MAX,
+            false => Duration::ZERO,
+        };
         for read in &self.reads {
-            if !self.history.explains(read, &[], Duration::ZERO) {
+            let older = read.host.map_or(Duration::ZERO, |_| older);
+            if !self.history.explains(read, &[], older) {
                 let violation = Violation {
                     read,
                     history: &self.history,
@@ -681,6 +760,8 @@ impl<'a> World<'a> {
             Event::Begins(actor) => scenario.actors[actor].0.to_owned(),
             Event::Command(it) => instance(it).to_owned(),
             Event::Reply(it) => format!("{}.reply", instance(it)),
+            Event::ReplicaCommand(it) => format!("{}.replica", instance(it)),
+            Event::Replicates => "replicates".to_owned(),
             Event::Reads(it) => format!("{}.origin-reads", host(it)),
             Event::Answer(it) => format!("{}.origin-answers", host(it)),
             Event::Cut {
@@ -703,6 +784,10 @@ impl<'a> World<'a> {
             }
             Event::Command(it) | Event::Cut { instance: it, .. } => {
                 let command = self.gate(it).command(it);
+                command.map_or(String::new(), |command| command.describe())
+            }
+            Event::ReplicaCommand(it) => {
+                let command = self.replica_gate(it).and_then(|gate| gate.command(it));
                 command.map_or(String::new(), |command| command.describe())
             }
             Event::Reads(_) => format!("{} {:?}", self.status, self.database),
