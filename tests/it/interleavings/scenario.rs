@@ -462,7 +462,10 @@ fn replicas() -> Vec<Scenario> {
     let elsewhere = |call| vec![On("B1", call), On("A1", Lookup)];
     vec![
         cached("replica-own-set", own(Set("v2"))),
-        cached("replica-own-delete", own(Delete)),
+        Scenario {
+            small: true,
+            ..cached("replica-own-delete", own(Delete))
+        },
         cached("replica-own-replace", own(Replace("v1", "v2"))),
         Scenario {
             actors: vec![
@@ -516,7 +519,10 @@ fn edge_caches() -> Vec<Scenario> {
     let kept = [On("A1", Set("v1")), On("A1", Summary)];
     vec![
         edge("edge-set", &["A1", "A2"], writer(Set("v2"))),
-        edge("edge-delete", &["A1", "A2"], writer(Delete)),
+        Scenario {
+            small: true,
+            ..edge("edge-delete", &["A1", "A2"], writer(Delete))
+        },
         edge("edge-replace", &["A1", "A2"], writer(Replace("v1", "v2"))),
         Scenario {
             before: kept.to_vec(),
