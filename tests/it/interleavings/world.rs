@@ -259,7 +259,6 @@ impl<'a> World<'a> {
                 true => vec!["default".to_owned()],
                 false => Vec::new(),
             },
-            ..Grants::default()
         };
         let log = LogSink::memory();
         let options = options(variables.collect(), &log);
