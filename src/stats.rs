@@ -274,8 +274,8 @@ pub(crate) struct Stats {
     listener: OnceCell<Box<dyn Fn()>>,
     /// How many operations are under way.
     under_way: Cell<u64>,
-    /// How many operations have begun so far.
-    begun: Cell<u64>,
+    /// When the last one ended, by the monotonic clock, in nanoseconds.
+    last_end: Cell<u64>,
 }
 
 impl Stats {
@@ -313,7 +313,9 @@ impl Stats {
         let _under_way = UnderWay::new(self);
         let begun = monotonic_clock::now();
         let result = work.await;
-        let took = monotonic_clock::now().saturating_sub(begun);
+        let end = monotonic_clock::now();
+        self.last_end.set(end);
+        let took = end.saturating_sub(begun);
         self.count(|counts| counts.record(operation, result.tally(), took));
         result
     }
@@ -335,14 +337,10 @@ impl Stats {
         !self.has_some.get()
     }
 
-    /// Returns true if no operation is under way.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.under_way.get() == 0
-    }
-
-    /// Returns how many operations have begun so far.
-    pub(crate) fn begun(&self) -> u64 {
-        self.begun.get()
+    /// Returns true if no operation is under way, and none has ended since this moment, by the monotonic
+    /// clock, in nanoseconds.
+    pub(crate) fn is_quiet_since(&self, moment: u64) -> bool {
+        self.under_way.get() == 0 && self.last_end.get() <= moment
     }
 }
 
@@ -351,7 +349,6 @@ struct UnderWay<'a>(&'a Stats);
 impl<'a> UnderWay<'a> {
     fn new(stats: &'a Stats) -> Self {
         stats.under_way.update(|count| count + 1);
-        stats.begun.update(|count| count + 1);
         Self(stats)
     }
 }

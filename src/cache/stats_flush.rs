@@ -21,8 +21,12 @@ const KEPT: u32 = 172_800;
 /// The shortest time between two flushes.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An instance without operations for this long is taken to be idle.
-const QUIET: Duration = Duration::from_millis(20);
+/// An instance without operations for this long is taken to be idle: 20 ms in nanoseconds.
+const QUIET: u64 = 20_000_000;
+
+/// The time between two looks whether it is. Each wakes the instance, which costs the requests that follow
+/// more than itself: with 20 ms there were 5 % fewer lookups per second.
+const LOOKS: Duration = Duration::from_millis(50);
 
 struct StatsFlush {
     /// `Stats` holds this as its listener.
@@ -74,11 +78,10 @@ impl StatsFlush {
         let begun = monotonic_clock::now();
         let latest = begun.saturating_add(nanoseconds(PAUSE));
         loop {
-            let operations = stats.begun();
             let early = self.not_before.get().saturating_sub(monotonic_clock::now());
-            monotonic_clock::wait_for(early.max(nanoseconds(QUIET))).await;
-            let is_idle = stats.is_quiet() && stats.begun() == operations;
-            if is_idle || monotonic_clock::now() >= latest {
+            monotonic_clock::wait_for(early.max(nanoseconds(LOOKS))).await;
+            let now = monotonic_clock::now();
+            if now >= latest || stats.is_quiet_since(now.saturating_sub(QUIET)) {
                 return;
             }
         }
