@@ -24,8 +24,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// An instance without operations for this long is taken to be idle: 20 ms in nanoseconds.
 const QUIET: u64 = 20_000_000;
 
-/// The time between two looks whether it is. Each wakes the instance, which costs the requests that follow
-/// more than itself: with 20 ms there were 5 % fewer lookups per second.
+/// The time between two looks whether it is: that of the timer of the deadlines, which wakes the instance at
+/// the same moment.
 const LOOKS: Duration = Duration::from_millis(50);
 
 struct StatsFlush {
