@@ -37,4 +37,6 @@ pub use serve::{serve, serve_with};
 pub use state::HostState;
 /// The version of Wasmtime that the types in this crate's interface come from.
 pub use wasmtime;
+/// The same for HTTP.
+pub use wasmtime_wasi_http;
 pub use workers::InstanceReuse;

@@ -7,10 +7,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use provider_connection_cache_host::HostState;
 use provider_connection_cache_host::wasmtime::component::Accessor;
+use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::Service;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::middleware::Middleware;
 use crate::model::{Condition, Effect, Outcome, Seen};
 use crate::support::cache::{
     Cache, Error, Functions, LookupResult, Precondition, ProviderConnection, Removal,
@@ -42,6 +44,8 @@ pub enum Call {
     DeleteBoth,
     /// `delete-if` the entry has the revision of this value.
     DeleteIf(&'static str),
+    /// By way of the middleware: the application behind it is to write this.
+    Put(&'static str),
 }
 
 /// What a call came to.
@@ -110,7 +114,8 @@ impl Call {
         };
         let holds = |value: &str| Some(Condition::Holds(value.to_owned()));
         match self {
-            Self::Lookup | Self::Summary | Self::GetBoth => None,
+            // When the application writes, the world sees.
+            Self::Lookup | Self::Summary | Self::GetBoth | Self::Put(_) => None,
             Self::Set(value) | Self::SetBoth(value) => Some((put(value), None)),
             Self::Replace(old, new) => Some((put(new), holds(old))),
             Self::Create(value) => Some((put(value), Some(Condition::HoldsNothing))),
@@ -191,11 +196,18 @@ impl Call {
                     Removal::PreconditionFailed => Said::Wrote(Outcome::Refused),
                 })
             }
+            Self::Put(_) => unreachable!("the middleware is none of these instances"),
         }
     }
 }
 
 type Asked = (Call, oneshot::Sender<Said>);
+
+/// What an instance answers calls with.
+pub enum Component {
+    Cache(Cache, Arc<Revisions>),
+    Middleware(Middleware),
+}
 
 /// A running instance. It dies when this is dropped, and its connections with it.
 pub struct Instance {
@@ -204,9 +216,9 @@ pub struct Instance {
 }
 
 impl Instance {
-    pub fn run(cache: Cache, revisions: &Arc<Revisions>) -> Self {
+    pub fn run(component: Component) -> Self {
         let (calls, asked) = unbounded_channel();
-        let task = tokio::spawn(answer(cache, asked, Arc::clone(revisions)));
+        let task = tokio::spawn(answer(component, asked));
         Self { calls, task }
     }
 
@@ -229,16 +241,32 @@ impl Drop for Instance {
     }
 }
 
+#[derive(Clone, Copy)]
+enum Exports<'a> {
+    Cache(&'a Functions, &'a Revisions),
+    Middleware(&'a Service),
+}
+
 /// Answers calls at the same time. What the instance does beside them goes on.
-async fn answer(mut cache: Cache, mut asked: UnboundedReceiver<Asked>, revisions: Arc<Revisions>) {
-    let revisions = &*revisions;
-    let (store, functions) = cache.parts();
+async fn answer(mut component: Component, mut asked: UnboundedReceiver<Asked>) {
+    let (store, exports) = match &mut component {
+        Component::Cache(cache, revisions) => {
+            let (store, functions) = cache.parts();
+            (store, Exports::Cache(functions, revisions))
+        }
+        Component::Middleware(it) => (&mut it.store, Exports::Middleware(&it.service)),
+    };
     let answer = async |accessor: &Accessor<HostState>| {
         let mut calls = FuturesUnordered::new();
         loop {
             tokio::select! {
                 Some((call, said)) = asked.recv() => calls.push(async move {
-                    let _gone = said.send(call.make(accessor, functions, revisions).await);
+                    let _gone = said.send(match exports {
+                        Exports::Cache(functions, revisions) => {
+                            call.make(accessor, functions, revisions).await
+                        }
+                        Exports::Middleware(service) => call.request(accessor, service).await,
+                    });
                 }),
                 Some(()) = calls.next(), if !calls.is_empty() => {}
                 else => return,

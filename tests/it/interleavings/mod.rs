@@ -6,6 +6,7 @@
 mod explore;
 mod gate;
 mod instance;
+mod middleware;
 mod origin;
 mod replica;
 mod scenario;

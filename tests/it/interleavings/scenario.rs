@@ -2,7 +2,7 @@
 
 use super::instance::Call;
 use super::instance::Call::{
-    Create, Delete, DeleteBoth, DeleteIf, GetBoth, Lookup, Replace, Set, SetBoth, Summary,
+    Create, Delete, DeleteBoth, DeleteIf, GetBoth, Lookup, Put, Replace, Set, SetBoth, Summary,
 };
 
 /// One thing that an actor does.
@@ -52,6 +52,8 @@ pub struct Scenario {
     pub origin: bool,
     /// Whether lookups ask a replica, which learns of a change when the schedule lets it.
     pub replica: bool,
+    /// Whether the instances are those of the middleware, with an application behind each.
+    pub middleware: bool,
     /// Whether hosts keep answers in their key-value store.
     pub edge_cache: bool,
     /// What is done first, one after the other.
@@ -123,6 +125,7 @@ pub fn all() -> Vec<Scenario> {
         conditional_writes(),
         replicas(),
         edge_caches(),
+        middleware(),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -538,6 +541,56 @@ fn edge_caches() -> Vec<Scenario> {
                 &["A1", "B1"],
                 vec![On("B1", Delete), On("A1", Summary)],
             )
+        },
+    ]
+}
+
+/// By way of the middleware. What is written there, the application behind it writes.
+fn middleware() -> Vec<Scenario> {
+    let beside = |name, instances: &[&'static str], writer: &'static str| Scenario {
+        name,
+        instances: instances.to_vec(),
+        variables: vec![NO_REFRESH],
+        middleware: true,
+        before: vec![Database(Some("v1"))],
+        actors: vec![
+            reader("A1"),
+            ("writer", vec![On(writer, Put("v2")), On(writer, Lookup)]),
+        ],
+        after: vec![On(instances[0], Lookup)],
+        ..Scenario::default()
+    };
+    // The second lookup connects the other instance.
+    let kept = [Database(Some("v1")), On("A1", Lookup), On("B1", Lookup)];
+    let missed = [&kept[..], &[ApplicationDeletes]].concat();
+    let two = |name| beside(name, &["A1", "B1"], "B1");
+    vec![
+        Scenario {
+            small: true,
+            ..beside("middleware-miss-write", &["A1"], "A1")
+        },
+        two("middleware-miss-write-elsewhere"),
+        Scenario {
+            before: kept.to_vec(),
+            ..two("middleware-hit-write-elsewhere")
+        },
+        Scenario {
+            before: missed.clone(),
+            cut: Some("B1"),
+            ..two("middleware-miss-write-cut")
+        },
+        Scenario {
+            before: missed,
+            cut: Some("A1"),
+            ..two("middleware-miss-cut-write")
+        },
+        Scenario {
+            actors: vec![
+                ("one", vec![On("A1", Put("v2")), On("A1", Lookup)]),
+                ("other", vec![On("B1", Put("v0")), On("B1", Lookup)]),
+            ],
+            before: kept.to_vec(),
+            ..two("middleware-write-write")
         },
     ]
 }

@@ -10,8 +10,9 @@ use provider_connection_cache_host::{App, Grants, LogSink};
 use tokio::sync::oneshot;
 
 use super::gate::Gate;
-use super::instance::{Call, Instance, Revisions, Said, entry_of};
-use super::origin::{Origin, response};
+use super::instance::{Call, Component, Instance, Revisions, Said, entry_of};
+use super::middleware::Middleware;
+use super::origin::{Answer, Origin};
 use super::replica::Replica;
 use super::scenario::{Scenario, Step};
 use super::stillness::Stillness;
@@ -21,7 +22,8 @@ use crate::support::cache::Cache;
 use crate::support::connection::id;
 use crate::support::redis::Redis;
 use crate::support::secrets::ORIGIN_TOKEN;
-use crate::support::{assert_nothing_trapped, lean_component, options};
+use crate::support::service::{READ_TOKEN, WRITE_TOKEN};
+use crate::support::{assert_nothing_trapped, lean_component, middleware_component, options};
 
 /// What can come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,10 @@ pub enum Event {
     Reads(usize),
     /// Its answer arrives.
     Answer(usize),
+    /// The application behind the middleware of a host writes.
+    Writes(usize),
+    /// The middleware learns that it has written.
+    Written(usize),
     /// The connection of an instance is cut, before its next command or after it.
     Cut { instance: usize, after: bool },
     /// An instance dies.
@@ -214,13 +220,17 @@ impl<'a> World<'a> {
             if let Some((_, gates)) = &site.replica {
                 gates[host].expect(number);
             }
-            let prefix = "test".to_owned();
-            let mut cache = Cache::instance_of(Arc::clone(app), log.clone(), prefix).await;
-            // So that it is connected, and no first command decides what a lost connection means.
-            cache.ping().await.expect("Redis answers");
-            world
-                .instances
-                .push(Some(Instance::run(cache, &site.revisions)));
+            let component = if scenario.middleware {
+                let application = site.hosts[host].1.requests();
+                Component::Middleware(Middleware::before(application, app).await)
+            } else {
+                let prefix = "test".to_owned();
+                let mut cache = Cache::instance_of(Arc::clone(app), log.clone(), prefix).await;
+                // So that it is connected, and no first command decides what a lost connection means.
+                cache.ping().await.expect("Redis answers");
+                Component::Cache(cache, Arc::clone(&site.revisions))
+            };
+            world.instances.push(Some(Instance::run(component)));
         }
         for step in &scenario.before {
             world.do_alone(*step).await;
@@ -239,14 +249,19 @@ impl<'a> World<'a> {
             ("stats", "off"),
         ];
         let through = [
-            ("origin_url", url.as_str()),
             ("origin_token", ORIGIN_TOKEN),
             ("origin_timeout_ms", "30000"),
             ("ttl_jitter", "0"),
         ];
-        let through = through.iter().filter(|_| self.scenario.origin);
+        let over_http = [("origin_url", url.as_str())];
+        let before_application = [("read_token", READ_TOKEN), ("write_token", WRITE_TOKEN)];
+        let through = match (self.scenario.middleware, self.scenario.origin) {
+            (true, _) => [&through[..], &before_application].concat(),
+            (false, true) => [&through[..], &over_http].concat(),
+            (false, false) => Vec::new(),
+        };
         let replica = replica.map(|gate| ("redis_replica_address", gate.address()));
-        let variables = common.iter().chain(through).chain(&replica);
+        let variables = common.iter().chain(&through).chain(&replica);
         let variables = variables.chain(&self.scenario.variables);
         let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let grants = Grants {
@@ -262,7 +277,11 @@ impl<'a> World<'a> {
         };
         let log = LogSink::memory();
         let options = options(variables.collect(), &log);
-        let app = App::from_component(&lean_component(), &grants, options);
+        let component = match self.scenario.middleware {
+            true => middleware_component(),
+            false => lean_component(),
+        };
+        let app = App::from_component(&component, &grants, options);
         (Arc::new(app.expect("the component loads")), log)
     }
 
@@ -279,10 +298,21 @@ impl<'a> World<'a> {
     }
 
     fn held(&self) -> usize {
-        let held = |(gate, origin): &(Gate, Origin)| gate.held() + origin.held();
-        let by_hosts: usize = self.site.hosts.iter().map(held).sum();
-        let gates = self.site.replica.iter().flat_map(|(_, gates)| gates);
-        by_hosts + gates.map(Gate::held).sum::<usize>()
+        let origins = self.site.hosts.iter().map(|(_, origin)| origin.held());
+        self.held_by_gates() + origins.sum::<usize>()
+    }
+
+    /// What is held and came over a connection.
+    fn held_on_wires(&self) -> usize {
+        let hosts = self.site.hosts.iter();
+        let origins = hosts.map(|(_, origin)| origin.held_of_connections());
+        self.held_by_gates() + origins.sum::<usize>()
+    }
+
+    fn held_by_gates(&self) -> usize {
+        let hosts = self.site.hosts.iter().map(|(gate, _)| gate);
+        let replica = self.site.replica.iter().flat_map(|(_, gates)| gates);
+        hosts.chain(replica).map(Gate::held).sum()
     }
 
     fn replica(&self) -> &'a Replica {
@@ -311,7 +341,7 @@ impl<'a> World<'a> {
                     .map(|(app, _)| app.waiting())
                     .sum::<usize>()
             };
-            let is_quiet = || waiting() == self.held();
+            let is_quiet = || waiting() == self.held_on_wires();
             self.stillness.settle(is_quiet).await;
             self.stillness.let_time_pass().await;
             self.stillness.settle(is_quiet).await;
@@ -375,8 +405,14 @@ impl<'a> World<'a> {
             if origin.has_new() {
                 events.push(Event::Reads(host));
             }
-            if origin.has_answer() {
+            if origin.has_answer(false) {
                 events.push(Event::Answer(host));
+            }
+            if origin.to_write().is_some() {
+                events.push(Event::Writes(host));
+            }
+            if origin.has_answer(true) {
+                events.push(Event::Written(host));
             }
         }
         if self.replica_lags() {
@@ -460,15 +496,26 @@ impl<'a> World<'a> {
             Event::Reads(host) => {
                 footprint.reads.insert("database".to_owned());
                 footprint.instances.extend(self.instances_of(host));
-                self.site.hosts[host].1.read(self.response());
+                self.site.hosts[host].1.decide(false, self.response());
             }
             Event::Answer(host) => {
                 footprint.instances.extend(self.instances_of(host));
-                self.site.hosts[host].1.answer();
+                self.site.hosts[host].1.answer(false);
                 let asking = self.asking.entry(host).or_default();
                 if let Some((_, answered)) = asking.iter_mut().find(|(_, answered)| !answered) {
                     *answered = true;
                 }
+            }
+            Event::Writes(host) => {
+                footprint.writes.insert("database".to_owned());
+                footprint.instances.extend(self.instances_of(host));
+                footprint.begins = true;
+                footprint.ends = true;
+                self.application_writes(host);
+            }
+            Event::Written(host) => {
+                footprint.instances.extend(self.instances_of(host));
+                self.site.hosts[host].1.answer(true);
             }
             Event::Cut { instance, after } => {
                 footprint.instances.insert(instance);
@@ -502,12 +549,47 @@ impl<'a> World<'a> {
         all.filter(move |it| host_of(self.scenario, *it) == host)
     }
 
-    fn response(&self) -> String {
-        match (self.status, self.database) {
-            (200, Some(value)) => response(200, self.headers, &entry_of(1, value)),
-            (200, None) => response(404, self.headers, ""),
-            (status, _) => response(status, "", ""),
+    fn response(&self) -> Answer {
+        let (status, headers, body) = match (self.status, self.database) {
+            (200, Some(value)) => (200, self.headers, entry_of(1, value)),
+            (200, None) => (404, self.headers, String::new()),
+            (status, _) => (status, "", String::new()),
+        };
+        Answer {
+            status,
+            headers,
+            body,
         }
+    }
+
+    /// The application behind the middleware of a host writes. Who asked for it learns of it when the
+    /// entry is removed.
+    fn application_writes(&mut self, host: usize) {
+        let origin = &self.site.hosts[host].1;
+        let value = origin.to_write().expect("a request");
+        let written = self.running.iter_mut().find(|it| {
+            host_of(self.scenario, it.instance) == host
+                && it.number.is_none()
+                && matches!(it.call, Call::Put(put) if put == value)
+        });
+        let moment = Duration::from_secs(self.now);
+        // Nothing says what was there before.
+        let after = moment + Duration::from_nanos(1);
+        let call = written.expect("a call");
+        call.number = Some(self.history.begin(Effect::Delete, after));
+        if let Call::Put(value) = call.call {
+            self.database = Some(value);
+        }
+        self.history.say(Some(value), moment);
+        let (status, headers, body) = (204, "", String::new());
+        origin.decide(
+            true,
+            Answer {
+                status,
+                headers,
+                body,
+            },
+        );
     }
 
     /// Lets Redis carry out the next command of an instance, and returns the reply.
@@ -653,7 +735,7 @@ impl<'a> World<'a> {
         for (host, (_, origin)) in self.site.hosts.iter().enumerate() {
             let asking = self.asking.entry(host).or_default();
             let known = asking.iter().filter(|(_, answered)| !answered).count();
-            for _ in known..origin.held() {
+            for _ in known..origin.reading() {
                 let leased = self.leased.get(&host).copied();
                 let (looked, leased) = leased.unwrap_or((moment, moment));
                 asking.push((self.history.ask(looked, leased), false));
@@ -763,6 +845,8 @@ impl<'a> World<'a> {
             Event::Replicates => "replicates".to_owned(),
             Event::Reads(it) => format!("{}.origin-reads", host(it)),
             Event::Answer(it) => format!("{}.origin-answers", host(it)),
+            Event::Writes(it) => format!("{}.application-writes", host(it)),
+            Event::Written(it) => format!("{}.application-answers", host(it)),
             Event::Cut {
                 instance: it,
                 after,

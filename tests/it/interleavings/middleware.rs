@@ -1,0 +1,109 @@
+//! The middleware, and behind it an application that answers when the test says so: it is no component,
+//! but the host takes its place.
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use provider_connection_cache_host::wasmtime::component::{Accessor, Resource};
+use provider_connection_cache_host::wasmtime::{self, Store};
+use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::Service;
+use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+use provider_connection_cache_host::wasmtime_wasi_http::p3::{
+    Request, Response, WasiHttpView as _,
+};
+use provider_connection_cache_host::{App, HostState};
+
+use super::instance::{Call, Said};
+use super::origin::{Asked, Requests};
+use crate::model::{Outcome, Seen};
+use crate::support::connection::id;
+use crate::support::service::{READ_TOKEN, WRITE_TOKEN, path};
+
+/// An instance of the middleware.
+pub struct Middleware {
+    pub store: Store<HostState>,
+    pub service: Service,
+}
+
+impl Middleware {
+    pub async fn before(application: &Requests, app: &Arc<App>) -> Self {
+        let mut linker = app.linker().clone();
+        let mut next = linker.instance("wasi:http/handler@0.3.0").expect("a name");
+        let application = application.clone();
+        next.func_wrap_concurrent("handle", move |accessor, (request,)| {
+            let application = application.clone();
+            Box::pin(async move { Ok((ask(accessor, &application, request).await?,)) })
+        })
+        .expect("a new function");
+        let mut store = app.new_store();
+        let service = Service::instantiate_async(&mut store, app.component(), &linker).await;
+        Self {
+            store,
+            service: service.expect("the component starts"),
+        }
+    }
+}
+
+/// Asks the application behind the middleware.
+async fn ask(
+    accessor: &Accessor<HostState>,
+    application: &Requests,
+    request: Resource<Request>,
+) -> wasmtime::Result<Result<Resource<Response>, ErrorCode>> {
+    let (request, _options) = accessor.with(|mut access| {
+        let request = access.data_mut().http().table.delete(request)?;
+        let request = request.into_http(access, async { Ok(()) });
+        request.map_err(|_| wasmtime::Error::msg("no request"))
+    })?;
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let asked = match head.method {
+        hyper::Method::GET => Asked::Read,
+        _ => Asked::Write(String::from_utf8_lossy(&body).into_owned()),
+    };
+    let answer = application.ask(asked).await?;
+    let mut response = hyper::Response::builder().status(answer.status);
+    for (name, value) in answer
+        .headers
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+    {
+        response = response.header(name, value);
+    }
+    let response = response.body(Full::new(Bytes::from(answer.body)))?;
+    let (response, _sent) = Response::from_http(response);
+    accessor.with(|mut access| Ok(Ok(access.data_mut().http().table.push(response)?)))
+}
+
+impl Call {
+    /// Makes the call by HTTP.
+    pub async fn request(self, accessor: &Accessor<HostState>, service: &Service) -> Said {
+        let (method, token, body) = match self {
+            Self::Lookup => ("GET", READ_TOKEN, ""),
+            Self::Put(value) => ("PUT", WRITE_TOKEN, value),
+            other => unreachable!("{other:?} is none of HTTP"),
+        };
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(format!("http://localhost{}", path(&id(1))))
+            .header("authorization", format!("Bearer {token}"))
+            .body(Full::new(Bytes::from(body)));
+        let (request, _received) = Request::from_http(request.expect("a request"));
+        let answer = service.handle(accessor, request).await.expect("no trap");
+        let answer = answer.expect("an answer");
+        let answer = accessor.with(|access| answer.into_http(access, async { Ok(()) }));
+        let (head, body) = answer.expect("an answer").into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        match (self, head.status.as_u16()) {
+            (Self::Lookup, 200) => {
+                let found: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+                Said::Saw(Seen::Value(found["alias"].as_str().unwrap().to_owned()))
+            }
+            (Self::Lookup, 404) => Said::Saw(Seen::NotFound),
+            (Self::Lookup, _) => Said::Nothing,
+            (_, 204) => Said::Wrote(Outcome::Acknowledged),
+            _ => Said::Wrote(Outcome::Unknown),
+        }
+    }
+}
