@@ -1,6 +1,6 @@
 //! All schedules of a scenario: depth first, each from an empty Redis. Of schedules that differ only in
 //! the order of events which have nothing to do with each other, one is enough (sleep sets, Godefroid
-//! 1996). Beyond a bound, a random sample.
+//! 1996). Beyond a bound, a random sample follows.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -11,10 +11,12 @@ use super::scenario::Scenario;
 use super::stillness::Stillness;
 use super::world::{Event, Footprint, Site, World};
 
-/// More schedules than this are sampled.
+/// How many schedules of a scenario are tried.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
+    /// One after the other.
     pub schedules: usize,
+    /// Drawn after those, if they are not all.
     pub sample: usize,
     pub seed: u64,
 }
@@ -24,8 +26,8 @@ pub struct Bound {
 pub struct Report {
     pub name: &'static str,
     pub schedules: usize,
-    /// The seed of a sample. None if these are all.
-    pub seed: Option<u64>,
+    /// How many of these were drawn, and with which seed. None if these are all that there are.
+    pub sample: Option<(usize, u64)>,
     pub violations: usize,
     pub longest: usize,
     pub time: Duration,
@@ -35,12 +37,12 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seed = self
-            .seed
-            .map_or(String::new(), |seed| format!("sample, seed {seed}"));
+        let sample = self.sample.map_or(String::new(), |(drawn, seed)| {
+            format!("{drawn} drawn, seed {seed}")
+        });
         write!(
             f,
-            "{:<34} {:>9} {:>10} {:>8} {:>8.1}  {seed}",
+            "{:<34} {:>9} {:>10} {:>8} {:>8.1}  {sample}",
             self.name,
             self.schedules,
             self.violations,
@@ -75,11 +77,7 @@ pub fn explore(scenario: &Scenario, bound: Bound) -> Report {
             ..Report::default()
         };
         if !all(scenario, &site, &stillness, bound, &mut report).await {
-            report = Report {
-                name: scenario.name,
-                seed: Some(bound.seed),
-                ..Report::default()
-            };
+            report.sample = Some((bound.sample, bound.seed));
             sample(scenario, &site, &stillness, bound, &mut report).await;
         }
         report.time = began.elapsed();
@@ -160,9 +158,6 @@ async fn all(
             forks.last_mut().map(|fork| fork.asleep.pop());
             continue;
         }
-        if report.schedules > bound.schedules {
-            return false;
-        }
         while let Some(fork) = forks.last_mut() {
             if let Some(event) = fork.next() {
                 fork.taken = event;
@@ -173,6 +168,9 @@ async fn all(
         }
         if forks.is_empty() {
             return true;
+        }
+        if report.schedules == bound.schedules {
+            return false;
         }
     }
 }
@@ -185,7 +183,7 @@ async fn sample(
     report: &mut Report,
 ) {
     let mut rng = Rng::with_seed(bound.seed);
-    while report.schedules < bound.sample {
+    while report.schedules < bound.schedules + bound.sample {
         let mut world = World::begin(scenario, site, stillness).await;
         let mut schedule = Vec::new();
         while let Some(event) = rng.choice(world.events()) {

@@ -15,11 +15,14 @@ mod wire;
 mod world;
 
 use std::env;
+use std::fs;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Instant;
 
 use self::explore::{Bound, Report, explore, replay, script};
 use self::scenario::Scenario;
+use crate::support::in_repository;
 
 const BOUND: Bound = Bound {
     schedules: 4_000,
@@ -33,6 +36,7 @@ fn run(scenarios: &[Scenario]) -> Vec<Report> {
         "{:<34} {:>9} {:>10} {:>8} {:>8}",
         "scenario", "schedules", "violations", "longest", "seconds"
     );
+    let began = Instant::now();
     let next = Mutex::new(scenarios.iter());
     let reports = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -52,7 +56,17 @@ fn run(scenarios: &[Scenario]) -> Vec<Report> {
             });
         }
     });
-    reports.into_inner().unwrap()
+    let reports = reports.into_inner().unwrap();
+    let total = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
+    println!(
+        "{:<34} {:>9} {:>10} {:>8} {:>8.1}",
+        format!("all {}", reports.len()),
+        total(|it| it.schedules),
+        total(|it| it.violations),
+        "",
+        began.elapsed().as_secs_f64()
+    );
+    reports
 }
 
 /// Every schedule keeps every promise, and some schedule shows what is not promised.
@@ -89,13 +103,68 @@ fn what_was_mended_stays_mended() {
 }
 
 fn replay_script(text: &str) {
+    let (told, wrong) = replay_text(text);
+    println!("{told}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn replay_text(text: &str) -> (String, Vec<String>) {
     let (name, schedule) = text.split_once(": ").expect("SCENARIO: EVENT…");
     let all = scenario::all();
     let scenario = all.iter().find(|it| it.name == name).expect("a scenario");
     let schedule: Vec<_> = schedule.split_whitespace().collect();
-    let (told, wrong) = replay(scenario, &schedule);
-    println!("{told}");
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    replay(scenario, &schedule)
+}
+
+/// What docs/correctness.md has in backquotes in the second column of its tables.
+fn documented() -> Vec<String> {
+    let text = fs::read_to_string(in_repository("docs/correctness.md")).unwrap();
+    let cells = text.lines().filter_map(|line| line.split('|').nth(2));
+    let quoted = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    quoted.map(str::to_owned).collect()
+}
+
+/// Whether the document means this scenario: … stands for whatever there is.
+fn means(text: &str, name: &str) -> bool {
+    let part = text.trim_matches('…');
+    match (text.starts_with('…'), text.ends_with('…')) {
+        (false, false) => name == part,
+        (false, true) => name.starts_with(part),
+        (true, _) => name.contains(part),
+    }
+}
+
+#[test]
+fn the_document_names_every_scenario_and_no_other() {
+    let quoted = documented();
+    let named = quoted.iter().map(|text| text.split(": ").next().unwrap());
+    let is_name = |it: &&str| {
+        it.chars()
+            .all(|it| it.is_ascii_lowercase() || "-…".contains(it))
+    };
+    let named: Vec<_> = named.filter(is_name).collect();
+    assert!(named.len() > 50, "{named:?}");
+    let all: Vec<_> = scenario::all().iter().map(|it| it.name).collect();
+    for text in &named {
+        assert!(all.iter().any(|name| means(text, name)), "{text}");
+    }
+    for name in all {
+        assert!(named.iter().any(|text| means(text, name)), "{name}");
+    }
+}
+
+/// Each schedule of the document shows what is not promised.
+#[test]
+fn the_schedules_of_the_document_break_what_is_not_promised() {
+    let quoted = documented();
+    let schedules: Vec<_> = quoted.iter().filter(|text| text.contains(": ")).collect();
+    assert!(schedules.len() > 5, "{schedules:?}");
+    for text in schedules {
+        let (told, wrong) = replay_text(text);
+        assert!(!wrong.is_empty(), "{text}\n{told}");
+        let possible = wrong.iter().all(|it| !it.contains("cannot come next"));
+        assert!(possible, "{wrong:?}");
+    }
 }
 
 /// `make interleavings`: all scenarios, or one schedule of one of them.

@@ -565,13 +565,19 @@ fn middleware() -> Vec<Scenario> {
     let missed = [&kept[..], &[ApplicationDeletes]].concat();
     let two = |name| beside(name, &["A1", "B1"], "B1");
     vec![
+        beside("middleware-miss-write", &["A1"], "A1"),
+        Scenario {
+            before: kept[..2].to_vec(),
+            replies: true,
+            ..beside("middleware-hit-write", &["A1"], "A1")
+        },
         Scenario {
             small: true,
-            ..beside("middleware-miss-write", &["A1"], "A1")
+            ..two("middleware-miss-write-elsewhere")
         },
-        two("middleware-miss-write-elsewhere"),
         Scenario {
             before: kept.to_vec(),
+            small: true,
             ..two("middleware-hit-write-elsewhere")
         },
         Scenario {
@@ -585,12 +591,19 @@ fn middleware() -> Vec<Scenario> {
             ..two("middleware-miss-cut-write")
         },
         Scenario {
+            before: kept.to_vec(),
             actors: vec![
                 ("one", vec![On("A1", Put("v2")), On("A1", Lookup)]),
                 ("other", vec![On("B1", Put("v0")), On("B1", Lookup)]),
             ],
-            before: kept.to_vec(),
             ..two("middleware-write-write")
+        },
+        Scenario {
+            before: kept.to_vec(),
+            actors: vec![("writer", vec![On("B1", Put("v2"))])],
+            dies: Some("B1"),
+            not_promised: Some("the middleware removes the entry although it dies before that"),
+            ..two("middleware-write-dies")
         },
     ]
 }

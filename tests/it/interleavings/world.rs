@@ -532,6 +532,14 @@ impl<'a> World<'a> {
                 let host = host_of(self.scenario, instance);
                 self.site.hosts[host].1.forget();
                 self.asking.remove(&host);
+                if self.scenario.not_promised.is_some() {
+                    // As if its caller had been told that it is done.
+                    let moment = self.moment();
+                    let dead = self.running.iter().filter(|it| it.instance == instance);
+                    for number in dead.filter_map(|it| it.number) {
+                        self.history.end(number, Outcome::Acknowledged, moment);
+                    }
+                }
                 self.running.retain(|it| it.instance != instance);
             }
         }
