@@ -204,8 +204,8 @@ impl Call {
 type Asked = (Call, oneshot::Sender<Said>);
 
 /// What an instance answers calls with.
-pub enum Component {
-    Cache(Cache, Arc<Revisions>),
+pub enum Guest {
+    Cache(Box<Cache>, Arc<Revisions>),
     Middleware(Middleware),
 }
 
@@ -216,7 +216,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    pub fn run(component: Component) -> Self {
+    pub fn run(component: Guest) -> Self {
         let (calls, asked) = unbounded_channel();
         let task = tokio::spawn(answer(component, asked));
         Self { calls, task }
@@ -248,13 +248,13 @@ enum Exports<'a> {
 }
 
 /// Answers calls at the same time. What the instance does beside them goes on.
-async fn answer(mut component: Component, mut asked: UnboundedReceiver<Asked>) {
+async fn answer(mut component: Guest, mut asked: UnboundedReceiver<Asked>) {
     let (store, exports) = match &mut component {
-        Component::Cache(cache, revisions) => {
+        Guest::Cache(cache, revisions) => {
             let (store, functions) = cache.parts();
             (store, Exports::Cache(functions, revisions))
         }
-        Component::Middleware(it) => (&mut it.store, Exports::Middleware(&it.service)),
+        Guest::Middleware(it) => (&mut it.store, Exports::Middleware(&it.service)),
     };
     let answer = async |accessor: &Accessor<HostState>| {
         let mut calls = FuturesUnordered::new();

@@ -1,5 +1,5 @@
-//! The middleware, and behind it an application that answers when the test says so: it is no component,
-//! but the host takes its place.
+//! The middleware, and the application behind it, which writes and answers when the test says so. The
+//! host takes its place: as a component of the same instance it would answer by itself.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use provider_connection_cache_host::wasmtime_wasi_http::p3::{
 use provider_connection_cache_host::{App, HostState};
 
 use super::instance::{Call, Said};
-use super::origin::{Asked, Requests};
+use super::origin::{Origin, Requests};
 use crate::model::{Outcome, Seen};
 use crate::support::connection::id;
 use crate::support::service::{READ_TOKEN, WRITE_TOKEN, path};
@@ -27,13 +27,13 @@ pub struct Middleware {
 }
 
 impl Middleware {
-    pub async fn before(application: &Requests, app: &Arc<App>) -> Self {
+    pub async fn before(application: &Origin, app: &Arc<App>) -> Self {
         let mut linker = app.linker().clone();
         let mut next = linker.instance("wasi:http/handler@0.3.0").expect("a name");
-        let application = application.clone();
+        let (reads, writes) = (application.reads.clone(), application.writes.clone());
         next.func_wrap_concurrent("handle", move |accessor, (request,)| {
-            let application = application.clone();
-            Box::pin(async move { Ok((ask(accessor, &application, request).await?,)) })
+            let (reads, writes) = (reads.clone(), writes.clone());
+            Box::pin(async move { Ok((ask(accessor, &reads, &writes, request).await?,)) })
         })
         .expect("a new function");
         let mut store = app.new_store();
@@ -48,7 +48,8 @@ impl Middleware {
 /// Asks the application behind the middleware.
 async fn ask(
     accessor: &Accessor<HostState>,
-    application: &Requests,
+    reads: &Requests,
+    writes: &Requests,
     request: Resource<Request>,
 ) -> wasmtime::Result<Result<Resource<Response>, ErrorCode>> {
     let (request, _options) = accessor.with(|mut access| {
@@ -58,17 +59,15 @@ async fn ask(
     })?;
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let asked = match head.method {
-        hyper::Method::GET => Asked::Read,
-        _ => Asked::Write(String::from_utf8_lossy(&body).into_owned()),
+    let application = match head.method {
+        hyper::Method::GET => reads,
+        _ => writes,
     };
-    let answer = application.ask(asked).await?;
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let answer = application.ask(body).await?;
     let mut response = hyper::Response::builder().status(answer.status);
-    for (name, value) in answer
-        .headers
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-    {
+    let headers = answer.headers.lines();
+    for (name, value) in headers.filter_map(|line| line.split_once(": ")) {
         response = response.header(name, value);
     }
     let response = response.body(Full::new(Bytes::from(answer.body)))?;

@@ -8,17 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// What is asked of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    Read,
-    /// That its database says this.
-    Write(String),
-}
-
 /// What it says.
 #[derive(Debug)]
-pub struct Answer {
+pub struct OriginAnswer {
     pub status: u16,
     /// Each with its end of line.
     pub headers: &'static str,
@@ -28,25 +20,28 @@ pub struct Answer {
 /// The origin of one host. It ends when this is dropped.
 pub struct Origin {
     address: String,
-    requests: Requests,
+    pub reads: Requests,
+    /// Only the application behind the middleware writes.
+    pub writes: Requests,
     task: JoinHandle<()>,
 }
 
-/// The requests that it holds.
+/// The requests of a kind that it holds.
 #[derive(Clone, Default)]
 pub struct Requests(Arc<Mutex<VecDeque<Request>>>);
 
 struct Request {
-    asked: Asked,
+    /// What it brings.
+    body: String,
     caller: Caller,
     /// What it will be answered.
-    answer: Option<Answer>,
+    answer: Option<OriginAnswer>,
 }
 
 enum Caller {
     Connected(TcpStream),
     /// The middleware before it.
-    Before(oneshot::Sender<Answer>),
+    Before(oneshot::Sender<OriginAnswer>),
 }
 
 impl Requests {
@@ -54,99 +49,55 @@ impl Requests {
         self.0.lock().unwrap()
     }
 
-    fn hold(&self, asked: Asked, caller: Caller) {
+    fn hold(&self, body: String, caller: Caller) {
         let answer = None;
         self.all().push_back(Request {
-            asked,
+            body,
             caller,
             answer,
         });
     }
 
     /// Asks without a connection.
-    pub fn ask(&self, asked: Asked) -> oneshot::Receiver<Answer> {
+    pub fn ask(&self, body: String) -> oneshot::Receiver<OriginAnswer> {
         let (answer, answered) = oneshot::channel();
-        self.hold(asked, Caller::Before(answer));
+        self.hold(body, Caller::Before(answer));
         answered
     }
-}
 
-impl Origin {
-    pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("its address");
-        let requests = Requests::default();
-        let task = tokio::spawn(accept(listener, requests.clone()));
-        Self {
-            address: format!("http://{address}"),
-            requests,
-            task,
-        }
-    }
-
-    /// Its address, as the variable `origin_address` has it.
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// For who asks without a connection.
-    pub fn requests(&self) -> &Requests {
-        &self.requests
-    }
-
-    fn count(&self, is_meant: impl Fn(&Request) -> bool) -> usize {
-        self.requests.all().iter().filter(|it| is_meant(it)).count()
-    }
-
-    /// How many requests it holds.
+    /// How many it holds.
     pub fn held(&self) -> usize {
-        self.requests.all().len()
+        self.all().len()
     }
 
     /// How many of them came over a connection.
-    pub fn held_of_connections(&self) -> usize {
-        self.count(|it| matches!(it.caller, Caller::Connected(_)))
+    pub fn connected(&self) -> usize {
+        let is_connected = |it: &&Request| matches!(it.caller, Caller::Connected(_));
+        self.all().iter().filter(is_connected).count()
     }
 
-    /// How many of them read.
-    pub fn reading(&self) -> usize {
-        self.count(|it| it.asked == Asked::Read)
+    /// What the next request brings for which the origin has not been at its database yet.
+    pub fn undecided(&self) -> Option<String> {
+        let all = self.all();
+        let new = all.iter().find(|it| it.answer.is_none());
+        new.map(|it| it.body.clone())
     }
 
-    /// Returns true if a request has come for which it has not read its database yet.
-    pub fn has_new(&self) -> bool {
-        self.count(|it| it.asked == Asked::Read && it.answer.is_none()) > 0
+    /// Decides what this request will be answered.
+    pub fn decide(&self, answer: OriginAnswer) {
+        let mut all = self.all();
+        let new = all.iter_mut().find(|it| it.answer.is_none());
+        new.unwrap().answer = Some(answer);
     }
 
-    /// What the next request is to write, which it has not written yet.
-    pub fn to_write(&self) -> Option<String> {
-        let requests = self.requests.all();
-        let mut new = requests.iter().filter(|it| it.answer.is_none());
-        new.find_map(|it| match &it.asked {
-            Asked::Write(value) => Some(value.clone()),
-            Asked::Read => None,
-        })
+    /// Returns true if the oldest request may be answered.
+    pub fn has_answer(&self) -> bool {
+        self.all().front().is_some_and(|it| it.answer.is_some())
     }
 
-    /// Whether it may answer the oldest request that reads, or the oldest that writes.
-    pub fn has_answer(&self, writes: bool) -> bool {
-        let requests = self.requests.all();
-        let mut of = requests.iter().filter(|it| it.writes() == writes);
-        of.next().is_some_and(|it| it.answer.is_some())
-    }
-
-    /// Decides what the next request that reads, or that writes, will be answered.
-    pub fn decide(&self, writes: bool, answer: Answer) {
-        let mut requests = self.requests.all();
-        let mut of = requests.iter_mut().filter(|it| it.writes() == writes);
-        of.find(|it| it.answer.is_none()).unwrap().answer = Some(answer);
-    }
-
-    /// Answers the oldest request that reads, or that writes.
-    pub fn answer(&self, writes: bool) {
-        let mut requests = self.requests.all();
-        let oldest = requests.iter().position(|it| it.writes() == writes);
-        let request = requests.remove(oldest.unwrap()).unwrap();
+    /// Answers it.
+    pub fn answer(&self) {
+        let request = self.all().pop_front().unwrap();
         let answer = request.answer.unwrap();
         match request.caller {
             Caller::Connected(client) => {
@@ -159,10 +110,36 @@ impl Origin {
             Caller::Before(client) => drop(client.send(answer)),
         }
     }
+}
+
+impl Origin {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let reads = Requests::default();
+        let task = tokio::spawn(accept(listener, reads.clone()));
+        Self {
+            address: format!("http://{address}"),
+            reads,
+            writes: Requests::default(),
+            task,
+        }
+    }
+
+    /// Its address, as the variable `origin_address` has it.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// How many requests it holds.
+    pub fn held(&self) -> usize {
+        self.reads.held() + self.writes.held()
+    }
 
     /// Forgets all requests: who sent them is gone.
     pub fn forget(&self) {
-        self.requests.all().clear();
+        self.reads.all().clear();
+        self.writes.all().clear();
     }
 }
 
@@ -172,13 +149,7 @@ impl Drop for Origin {
     }
 }
 
-impl Request {
-    fn writes(&self) -> bool {
-        self.asked != Asked::Read
-    }
-}
-
-impl Answer {
+impl OriginAnswer {
     fn text(&self) -> String {
         let Self {
             status,
@@ -192,7 +163,7 @@ impl Answer {
     }
 }
 
-async fn accept(listener: TcpListener, requests: Requests) {
+async fn accept(listener: TcpListener, reads: Requests) {
     loop {
         let (mut client, _) = listener.accept().await.expect("a connection");
         let mut head = Vec::new();
@@ -201,6 +172,6 @@ async fn accept(listener: TcpListener, requests: Requests) {
                 break;
             }
         }
-        requests.hold(Asked::Read, Caller::Connected(client));
+        reads.hold(String::new(), Caller::Connected(client));
     }
 }

@@ -10,9 +10,9 @@ use provider_connection_cache_host::{App, Grants, LogSink};
 use tokio::sync::oneshot;
 
 use super::gate::Gate;
-use super::instance::{Call, Component, Instance, Revisions, Said, entry_of};
+use super::instance::{Call, Guest, Instance, Revisions, Said, entry_of};
 use super::middleware::Middleware;
-use super::origin::{Answer, Origin};
+use super::origin::{Origin, OriginAnswer};
 use super::replica::Replica;
 use super::scenario::{Scenario, Step};
 use super::stillness::Stillness;
@@ -221,14 +221,14 @@ impl<'a> World<'a> {
                 gates[host].expect(number);
             }
             let component = if scenario.middleware {
-                let application = site.hosts[host].1.requests();
-                Component::Middleware(Middleware::before(application, app).await)
+                let application = &site.hosts[host].1;
+                Guest::Middleware(Middleware::before(application, app).await)
             } else {
                 let prefix = "test".to_owned();
                 let mut cache = Cache::instance_of(Arc::clone(app), log.clone(), prefix).await;
                 // So that it is connected, and no first command decides what a lost connection means.
                 cache.ping().await.expect("Redis answers");
-                Component::Cache(cache, Arc::clone(&site.revisions))
+                Guest::Cache(Box::new(cache), Arc::clone(&site.revisions))
             };
             world.instances.push(Some(Instance::run(component)));
         }
@@ -305,7 +305,7 @@ impl<'a> World<'a> {
     /// What is held and came over a connection.
     fn held_on_wires(&self) -> usize {
         let hosts = self.site.hosts.iter();
-        let origins = hosts.map(|(_, origin)| origin.held_of_connections());
+        let origins = hosts.map(|(_, origin)| origin.reads.connected());
         self.held_by_gates() + origins.sum::<usize>()
     }
 
@@ -402,16 +402,16 @@ impl<'a> World<'a> {
             }
         }
         for (host, (_, origin)) in self.site.hosts.iter().enumerate() {
-            if origin.has_new() {
+            if origin.reads.undecided().is_some() {
                 events.push(Event::Reads(host));
             }
-            if origin.has_answer(false) {
+            if origin.reads.has_answer() {
                 events.push(Event::Answer(host));
             }
-            if origin.to_write().is_some() {
+            if origin.writes.undecided().is_some() {
                 events.push(Event::Writes(host));
             }
-            if origin.has_answer(true) {
+            if origin.writes.has_answer() {
                 events.push(Event::Written(host));
             }
         }
@@ -496,11 +496,11 @@ impl<'a> World<'a> {
             Event::Reads(host) => {
                 footprint.reads.insert("database".to_owned());
                 footprint.instances.extend(self.instances_of(host));
-                self.site.hosts[host].1.decide(false, self.response());
+                self.site.hosts[host].1.reads.decide(self.response());
             }
             Event::Answer(host) => {
                 footprint.instances.extend(self.instances_of(host));
-                self.site.hosts[host].1.answer(false);
+                self.site.hosts[host].1.reads.answer();
                 let asking = self.asking.entry(host).or_default();
                 if let Some((_, answered)) = asking.iter_mut().find(|(_, answered)| !answered) {
                     *answered = true;
@@ -515,7 +515,7 @@ impl<'a> World<'a> {
             }
             Event::Written(host) => {
                 footprint.instances.extend(self.instances_of(host));
-                self.site.hosts[host].1.answer(true);
+                self.site.hosts[host].1.writes.answer();
             }
             Event::Cut { instance, after } => {
                 footprint.instances.insert(instance);
@@ -557,47 +557,42 @@ impl<'a> World<'a> {
         all.filter(move |it| host_of(self.scenario, *it) == host)
     }
 
-    fn response(&self) -> Answer {
+    fn response(&self) -> OriginAnswer {
         let (status, headers, body) = match (self.status, self.database) {
             (200, Some(value)) => (200, self.headers, entry_of(1, value)),
             (200, None) => (404, self.headers, String::new()),
             (status, _) => (status, "", String::new()),
         };
-        Answer {
+        OriginAnswer {
             status,
             headers,
             body,
         }
     }
 
-    /// The application behind the middleware of a host writes. Who asked for it learns of it when the
-    /// entry is removed.
+    /// The application behind the middleware of a host writes. From then on, the entry is outdated.
     fn application_writes(&mut self, host: usize) {
-        let origin = &self.site.hosts[host].1;
-        let value = origin.to_write().expect("a request");
-        let written = self.running.iter_mut().find(|it| {
-            host_of(self.scenario, it.instance) == host
-                && it.number.is_none()
-                && matches!(it.call, Call::Put(put) if put == value)
+        let moment = self.moment();
+        let writes = &self.site.hosts[host].1.writes;
+        let new = writes.undecided().expect("a request");
+        let (call, value) = self
+            .running
+            .iter_mut()
+            .find_map(|it| match it.call {
+                Call::Put(value) if value == new && it.number.is_none() => Some((it, value)),
+                _ => None,
+            })
+            .expect("a call");
+        self.database = Some(value);
+        self.history.say(self.database.map(str::to_owned), moment);
+        // The entry is to be removed after this moment, not in it.
+        let later = moment + Duration::from_nanos(1);
+        call.number = Some(self.history.begin(Effect::Delete, later));
+        writes.decide(OriginAnswer {
+            status: 204,
+            headers: "",
+            body: String::new(),
         });
-        let moment = Duration::from_secs(self.now);
-        // Nothing says what was there before.
-        let after = moment + Duration::from_nanos(1);
-        let call = written.expect("a call");
-        call.number = Some(self.history.begin(Effect::Delete, after));
-        if let Call::Put(value) = call.call {
-            self.database = Some(value);
-        }
-        self.history.say(Some(value), moment);
-        let (status, headers, body) = (204, "", String::new());
-        origin.decide(
-            true,
-            Answer {
-                status,
-                headers,
-                body,
-            },
-        );
     }
 
     /// Lets Redis carry out the next command of an instance, and returns the reply.
@@ -743,7 +738,7 @@ impl<'a> World<'a> {
         for (host, (_, origin)) in self.site.hosts.iter().enumerate() {
             let asking = self.asking.entry(host).or_default();
             let known = asking.iter().filter(|(_, answered)| !answered).count();
-            for _ in known..origin.reading() {
+            for _ in known..origin.reads.held() {
                 let leased = self.leased.get(&host).copied();
                 let (looked, leased) = leased.unwrap_or((moment, moment));
                 asking.push((self.history.ask(looked, leased), false));
