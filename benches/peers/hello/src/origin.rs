@@ -8,8 +8,10 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme
 use spin_sdk::wasip3::wit_future;
 use spin_sdk::wit_bindgen::rt::async_support::StreamResult;
 
+/// Its URL is `http://` with the authority, and a path that ends in the id.
 struct Origin {
     authority: String,
+    path: String,
     bearer: String,
 }
 
@@ -21,11 +23,17 @@ async fn origin() -> Result<Rc<Origin>, ErrorCode> {
     if let Some(origin) = ORIGIN.with(|cell| cell.get().cloned()) {
         return Ok(origin);
     }
-    let address = variable("origin_address").await?;
-    let authority = address.strip_prefix("http://").unwrap_or(&address);
+    let url = variable("origin_url").await?;
+    let parts = url.strip_prefix("http://").and_then(|url| {
+        let (authority, path) = url.strip_suffix("{id}")?.split_once('/')?;
+        Some((authority.to_owned(), format!("/{path}")))
+    });
+    let (authority, path) = parts.ok_or(ErrorCode::HttpRequestUriInvalid)?;
+    let bearer = format!("Bearer {}", variable("origin_token").await?);
     let origin = Rc::new(Origin {
-        authority: authority.to_owned(),
-        bearer: format!("Bearer {}", variable("origin_token").await?),
+        authority,
+        path,
+        bearer,
     });
     Ok(ORIGIN.with(|cell| Rc::clone(cell.get_or_init(|| origin))))
 }
@@ -66,7 +74,7 @@ fn request(origin: &Origin, id: &str) -> Result<Request, ErrorCode> {
     let headers = headers.map_err(|_| refused(()))?;
     let (_, trailers) = wit_future::new(|| Ok(None));
     let (request, _sent) = Request::new(headers, None, trailers, None);
-    let path = format!("/connections/{id}");
+    let path = format!("{}{id}", origin.path);
     request.set_scheme(Some(&Scheme::Http)).map_err(refused)?;
     request
         .set_authority(Some(&origin.authority))
