@@ -11,7 +11,7 @@ use spin_sdk::wasip3::clocks::monotonic_clock;
 use crate::config::Ttl;
 use crate::redis::{Keyspace, Redis};
 use crate::rt::clock::now;
-use crate::rt::deadline::nanoseconds;
+use crate::rt::deadline::{LONGEST_RUN, nanoseconds};
 use crate::rt::task::spawn;
 use crate::stats::{Hour, Stats};
 
@@ -23,10 +23,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// An instance without operations for this long is taken to be idle: 20 ms in nanoseconds.
 const QUIET: u64 = 20_000_000;
-
-/// The time between two looks whether it is: that of the timer of the deadlines, which wakes the instance at
-/// the same moment.
-const LOOKS: Duration = Duration::from_millis(50);
 
 struct StatsFlush {
     /// `Stats` holds this as its listener.
@@ -77,9 +73,10 @@ impl StatsFlush {
     async fn wait(&self, stats: &Stats) {
         let begun = monotonic_clock::now();
         let latest = begun.saturating_add(nanoseconds(PAUSE));
+        // Looks as often as the timer of the deadlines wakes the instance anyway.
         loop {
             let early = self.not_before.get().saturating_sub(monotonic_clock::now());
-            monotonic_clock::wait_for(early.max(nanoseconds(LOOKS))).await;
+            monotonic_clock::wait_for(early.max(nanoseconds(LONGEST_RUN))).await;
             let now = monotonic_clock::now();
             if now >= latest || stats.is_quiet_since(now.saturating_sub(QUIET)) {
                 return;

@@ -142,11 +142,9 @@ impl Primary {
     /// was refused, on the link of the writes or on the other, should be sent again.
     fn reconnect_unless_young(&self, of_writes: bool, begun: u64) -> bool {
         let shared = self.shared.reconnect_unless_young(begun);
-        match self
-            .writes
-            .get()
-            .map(|writes| writes.reconnect_unless_young(begun))
-        {
+        let writes = self.writes.get();
+        let writes = writes.map(|link| link.reconnect_unless_young(begun));
+        match writes {
             Some(writes) if of_writes => writes,
             _ => shared,
         }
