@@ -59,6 +59,7 @@ const CALLERS: usize = 128;
 /// What is between the callers and Redis.
 struct Cache {
     name: &'static str,
+    component: &'static str,
     variables: &'static [&'static str],
     store: Store,
 }
@@ -184,7 +185,11 @@ fn hits(setup: &Setup, redis: &Redis) -> Result<Results> {
         Ok(server)
     };
     let (mut no_cache, mut edge) = (start(NO_CACHE)?, start(EDGE)?);
-    let mut floor = Cache::new(FLOOR, &[]).host(setup, &redis.address(), "hello-store")?;
+    let floor = Cache {
+        component: "hello-store",
+        ..Cache::new(FLOOR, &[])
+    };
+    let mut floor = floor.start(setup, &redis.address())?;
     let mut results = Results::default();
     let servers = [&mut floor, &mut no_cache, &mut edge];
     let setup = of_hits(setup);
@@ -196,6 +201,7 @@ impl Cache {
     const fn new(name: &'static str, variables: &'static [&'static str]) -> Self {
         Self {
             name,
+            component: program::CACHE,
             variables,
             store: Store::Memory,
         }
@@ -203,12 +209,8 @@ impl Cache {
 
     /// A host of the component with this cache and a new store.
     fn start(&self, setup: &Setup, redis_address: &str) -> Result<Server> {
-        self.host(setup, redis_address, "provider-connection-cache-spin")
-    }
-
-    fn host(&self, setup: &Setup, redis_address: &str, component: &str) -> Result<Server> {
         let port = free_port();
-        let mut command = program::component(setup, redis_address, port, component, &[])?;
+        let mut command = program::component(setup, redis_address, port, self.component, &[])?;
         for variable in self.variables {
             command.args(["--variable", variable]);
         }

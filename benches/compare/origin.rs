@@ -7,13 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::process::Server;
-use crate::program;
+use crate::program::{self, CACHE};
 use crate::setup::Setup;
 use crate::support::client::{Call, Client};
 use crate::support::redis::{Redis, free_port};
 use crate::support::secrets::ORIGIN_TOKEN;
-
-const CACHE: &str = "provider-connection-cache-spin";
 
 /// The origin. It ends when this is dropped.
 pub struct Origin {

@@ -44,7 +44,7 @@ pub async fn measure(setup: &Setup) -> Result<Vec<Outage>> {
         let mut redis = Redis::start(&[]);
         Kind::Hit.store(&redis)?;
         let port = free_port();
-        let component = "provider-connection-cache-spin";
+        let component = program::CACHE;
         let mut command = program::component(setup, &redis.address(), port, component, options)?;
         command.args(["--variable", "redis_timeout_ms=250"]);
         let _server = Server::start(name, command, port, &setup.directory)?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::entries::{COUNT, Kind, key, summary};
 use crate::process::Server;
-use crate::program::{Program, REUSE_RAISED};
+use crate::program::{self, Program, REUSE_RAISED};
 use crate::redis_benchmark;
 use crate::results::Measurement;
 use crate::setup::Setup;
@@ -36,8 +36,8 @@ pub const REDIS: &str = "redis-benchmark GET (the limit)";
 /// The rows, in their order in the table.
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[
-    Row::component(CACHE, SPIN, &[]),
-    Row::component(CACHE_REUSED, SPIN, &[REUSE_RAISED]).floor(HELLO_REUSED),
+    Row::component(CACHE, program::CACHE, &[]),
+    Row::component(CACHE_REUSED, program::CACHE, &[REUSE_RAISED]).floor(HELLO_REUSED),
     Row::component("SDK: chunked, shared connection", "sdk", &[]),
     Row::component(SDK_STYLE, "sdk-connection-per-request", &[]),
     Row::component(HELLO, "hello", &[]).answers(Answers::Constant),
@@ -48,8 +48,6 @@ pub const ROWS: &[Row] = &[
     Row::new(PYTHON, Some(Program::Python)),
     Row::new(REDIS, None),
 ];
-
-const SPIN: &str = "provider-connection-cache-spin";
 
 /// A row of the table.
 pub struct Row {

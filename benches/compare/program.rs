@@ -12,6 +12,9 @@ use crate::support::redis::Redis;
 use crate::support::service::READ_TOKEN;
 use crate::support::{Variables, in_repository};
 
+/// The component that is compared with the others.
+pub const CACHE: &str = "provider-connection-cache-spin";
+
 /// What serves.
 #[derive(Clone, Copy)]
 pub enum Program {
