@@ -7,6 +7,8 @@
 mod origin;
 #[cfg(feature = "get")]
 mod redis;
+#[cfg(any(feature = "get", feature = "store"))]
+mod shared;
 #[cfg(feature = "store")]
 mod store;
 

@@ -8,6 +8,8 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme
 use spin_sdk::wasip3::wit_future;
 use spin_sdk::wit_bindgen::rt::async_support::StreamResult;
 
+use crate::shared::shared;
+
 /// Its URL is `http://` with the authority, and a path that ends in the id.
 struct Origin {
     authority: String,
@@ -19,10 +21,7 @@ thread_local! {
     static ORIGIN: OnceCell<Rc<Origin>> = const { OnceCell::new() };
 }
 
-async fn origin() -> Result<Rc<Origin>, ErrorCode> {
-    if let Some(origin) = ORIGIN.with(|cell| cell.get().cloned()) {
-        return Ok(origin);
-    }
+async fn origin() -> Result<Origin, ErrorCode> {
     let url = variable("origin_url").await?;
     let parts = url.strip_prefix("http://").and_then(|url| {
         let (authority, path) = url.strip_suffix("{id}")?.split_once('/')?;
@@ -30,12 +29,11 @@ async fn origin() -> Result<Rc<Origin>, ErrorCode> {
     });
     let (authority, path) = parts.ok_or(ErrorCode::HttpRequestUriInvalid)?;
     let bearer = format!("Bearer {}", variable("origin_token").await?);
-    let origin = Rc::new(Origin {
+    Ok(Origin {
         authority,
         path,
         bearer,
-    });
-    Ok(ORIGIN.with(|cell| Rc::clone(cell.get_or_init(|| origin))))
+    })
 }
 
 async fn variable(name: &str) -> Result<String, ErrorCode> {
@@ -45,7 +43,7 @@ async fn variable(name: &str) -> Result<String, ErrorCode> {
 
 /// Returns the body of the answer as it is.
 pub async fn fetch(id: &str) -> Result<Vec<u8>, ErrorCode> {
-    let response = client::send(request(&*origin().await?, id)?).await?;
+    let response = client::send(request(&*shared(&ORIGIN, origin()).await?, id)?).await?;
     let (_, result) = wit_future::new(|| Ok(()));
     let (mut body, trailers) = Response::consume_body(response, result);
     let mut bytes = Vec::new();

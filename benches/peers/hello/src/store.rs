@@ -7,6 +7,8 @@ use std::rc::Rc;
 use spin_sdk::key_value::{Error, Store};
 use spin_sdk::wasip3::http::types::ErrorCode;
 
+use crate::shared::shared;
+
 thread_local! {
     static STORE: OnceCell<Rc<Store>> = const { OnceCell::new() };
 }
@@ -16,13 +18,10 @@ const VALUE: [u8; 700] = [b'x'; 700];
 
 /// Reads a value. The first time, stores it.
 pub async fn visit(key: &str) -> Result<(), ErrorCode> {
-    let store = match STORE.with(|cell| cell.get().cloned()) {
-        Some(store) => store,
-        None => {
-            let opened = Store::open_default().await.map_err(failed)?;
-            STORE.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(opened))))
-        }
-    };
+    let store = shared(&STORE, async {
+        Store::open_default().await.map_err(failed)
+    })
+    .await?;
     match black_box(store.get(key).await.map_err(failed)?) {
         Some(_) => Ok(()),
         None => store.set(key, VALUE).await.map_err(failed),
