@@ -189,12 +189,12 @@ build_server() {
         echo "serving with $spin, so the embedded host is not built; the components log to ${manifest%spin.toml}.spin/logs/, and here"
     else
         echo "serving with the embedded host, for there is no Spin 4.1 on the PATH; the components log here"
-        # Together with what builds the components, which alone would leave a core idle.
+        # xtask, which builds the components, is compiled beside the host: alone it would leave a core idle.
         build provider-connection-cache-host "about 4 minutes" "building the embedded host" -p xtask
     fi >&2
 }
 
-# A program of this repository, and more packages.
+# Builds a program of this repository, and with it the packages that further arguments name (-p PACKAGE).
 build() {
     scripts/step.sh --once "${CARGO_TARGET_DIR:-target}/host/$1" "$2" "$3" cargo build --profile host -p "$1" "${@:4}"
 }

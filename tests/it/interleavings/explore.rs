@@ -202,24 +202,27 @@ pub fn replay(scenario: &Scenario, script: &[&str]) -> (String, Vec<String>) {
         for _ in 0..100 {
             let mut world = World::begin(scenario, &site, &stillness).await;
             let mut told = String::new();
-            for name in script {
-                let event = world.events().into_iter();
-                let mut event = event.filter(|event| World::name(scenario, *event) == *name);
-                let Some(event) = event.next() else {
-                    let events = world.events().into_iter();
-                    let names: Vec<_> = events.map(|it| World::name(scenario, it)).collect();
-                    return (
-                        told,
-                        vec![format!("{name} cannot come next, but {names:?}")],
-                    );
+            let mut script = script.iter();
+            loop {
+                let mut events = world.events().into_iter();
+                let event = match script.next() {
+                    None => events.next(),
+                    Some(name) => {
+                        let named = events.find(|it| World::name(scenario, *it) == *name);
+                        let Some(event) = named else {
+                            let events = world.events().into_iter();
+                            let names: Vec<_> =
+                                events.map(|it| World::name(scenario, it)).collect();
+                            let wrong = format!("{name} cannot come next, but {names:?}");
+                            return (told, vec![wrong]);
+                        };
+                        Some(event)
+                    }
                 };
+                let Some(event) = event else { break };
+                let name = World::name(scenario, event);
                 told += &format!("{name:<18} {}\n", world.describe(event));
                 world.take(event).await;
-            }
-            while let Some(event) = world.events().first() {
-                let name = World::name(scenario, *event);
-                told += &format!("{name:<18} {}\n", world.describe(*event));
-                world.take(*event).await;
             }
             if let Some(wrong) = world.end().await {
                 return (told, wrong);

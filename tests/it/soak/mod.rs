@@ -1,8 +1,8 @@
 //! The soak: readers and writers on several services over one Redis that fails again and
 //! again, with every answer checked against a model.
 //!
-//! `make soak` runs it for long, without an origin and with one that fails as well. [`crate::model`] says what a read may see, [`load`] who reads and
-//! writes, [`disturbance`] what happens to Redis.
+//! `make soak` runs it for long, without an origin and with one that fails as well. [`crate::model`] says
+//! what a read may see, [`load`] who reads and writes, [`disturbance`] what happens to Redis and to the origin.
 
 mod disturbance;
 mod load;
