@@ -40,6 +40,9 @@ pub struct AppOptions {
     /// The most memory that one instance may have, in bytes. Without a value there is no limit but
     /// that of WebAssembly.
     pub max_instance_memory: Option<usize>,
+    /// Whether instances count their instructions: [`App::new_store`] returns stores with fuel, of which each
+    /// instruction takes one. The code is slower for it.
+    pub counts_instructions: bool,
     /// Where the application keeps what it stores.
     pub state_dir: StateDir,
     /// A file that says where key-value stores are, as that of Spin's `--runtime-config-file`.
@@ -115,7 +118,7 @@ impl App {
         Self::new(
             components.collect::<Result<_>>()?,
             manifest.routes,
-            options.log,
+            &options,
         )
     }
 
@@ -140,16 +143,17 @@ impl App {
             &options,
         )?;
         let routes = vec![(Route::new("/...")?, component.id().to_owned())];
-        Self::new(vec![component], routes, options.log)
+        Self::new(vec![component], routes, &options)
     }
 
     fn new(
         components: Vec<AppComponent>,
         routes: Vec<(Route, String)>,
-        log: LogSink,
+        options: &AppOptions,
     ) -> Result<Self> {
+        let log = options.log.clone();
         Ok(Self {
-            runtime: Runtime::get()?,
+            runtime: Runtime::get(options.counts_instructions)?,
             components: components.into_iter().map(Arc::new).collect(),
             routes: Routes::new(routes, |warning| log.line(warning)),
             log,
@@ -157,7 +161,7 @@ impl App {
         })
     }
 
-    /// The engine, the same for all applications of the process.
+    /// The engine, the same for all applications of the process that count the same.
     pub fn engine(&self) -> &Engine {
         &self.runtime.engine
     }

@@ -58,7 +58,7 @@ impl AppComponent {
         configuration: Configuration,
         options: &AppOptions,
     ) -> Result<Self> {
-        let runtime = Runtime::get()?;
+        let runtime = Runtime::get(options.counts_instructions)?;
         Ok(Self {
             runtime,
             id: id.to_owned(),
@@ -110,6 +110,8 @@ impl AppComponent {
         store.limiter(|state| &mut state.limits);
         // Never, for practical purposes: the engine checks epochs, but none ever ends.
         store.set_epoch_deadline(u64::MAX / 2);
+        // An engine that does not count has none to give.
+        let _given = store.set_fuel(u64::MAX);
         store
     }
 

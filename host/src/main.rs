@@ -31,6 +31,7 @@ async fn run(args: Args) -> Result<()> {
         variables: args.variables()?,
         use_env: true,
         max_instance_memory: args.max_instance_memory,
+        counts_instructions: false,
         state_dir: args.state_dir(),
         runtime_config_file: args.runtime_config_file.clone(),
         log: LogSink::stderr(),

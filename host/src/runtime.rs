@@ -20,7 +20,7 @@ use crate::{
     state::HostState,
 };
 
-/// Engine, linker and compiled components are the same for every application.
+/// Engine, linker and compiled components are the same for every application that counts the same.
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<HostState>,
@@ -44,20 +44,21 @@ struct FileVersion {
 }
 
 impl Runtime {
-    /// The process's runtime, created by the first call.
-    pub(crate) fn get() -> Result<&'static Self> {
-        static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
-        RUNTIME
-            .get_or_init(|| Self::new().map_err(|error| format!("{error:#}")))
+    /// The process's runtime, created by the first call. That for code which counts its instructions is
+    /// another one.
+    pub(crate) fn get(counts_instructions: bool) -> Result<&'static Self> {
+        static RUNTIMES: [OnceLock<Result<Runtime, String>>; 2] = [const { OnceLock::new() }; 2];
+        RUNTIMES[usize::from(counts_instructions)]
+            .get_or_init(|| Self::new(counts_instructions).map_err(|error| format!("{error:#}")))
             .as_ref()
             .map_err(|error| anyhow!("cannot start the WebAssembly runtime: {error}"))
     }
 
-    fn new() -> wasmtime::Result<Self> {
+    fn new(counts_instructions: bool) -> wasmtime::Result<Self> {
+        let engine = |allocation| Engine::new(&config(allocation, counts_instructions));
         // The pool reserves terabytes of address space, which not every machine gives.
-        let pooled = InstanceAllocationStrategy::Pooling(pool());
-        let engine = Engine::new(&config(pooled))
-            .or_else(|_| Engine::new(&config(InstanceAllocationStrategy::OnDemand)))?;
+        let engine = engine(InstanceAllocationStrategy::Pooling(pool()))
+            .or_else(|_| engine(InstanceAllocationStrategy::OnDemand))?;
         let mut linker = Linker::new(&engine);
         HostState::link(&mut linker)?;
         Ok(Self {
@@ -143,13 +144,14 @@ fn cannot_read(path: &Path) -> String {
     )
 }
 
-fn config(allocation: InstanceAllocationStrategy) -> Config {
+fn config(allocation: InstanceAllocationStrategy, counts_instructions: bool) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         .wasm_component_model_async(true)
         // Nothing here is ever interrupted, but Spin's code is compiled with the checks.
         .epoch_interruption(true)
+        .consume_fuel(counts_instructions)
         .allocation_strategy(allocation);
     config
 }
