@@ -17,6 +17,7 @@ mod dependencies;
 mod deploy;
 mod documents;
 mod edge_cache;
+mod effort;
 mod entries;
 mod explorer;
 mod fail_open;

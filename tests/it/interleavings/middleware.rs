@@ -18,6 +18,7 @@ use super::instance::{Call, Said};
 use super::origin::{Origin, Requests};
 use crate::model::{Outcome, Seen};
 use crate::support::connection::id;
+use crate::support::handler::handle;
 use crate::support::service::{READ_TOKEN, WRITE_TOKEN, path};
 
 /// An instance of the middleware.
@@ -88,13 +89,9 @@ impl Call {
             .uri(format!("http://localhost{}", path(&id(1))))
             .header("authorization", format!("Bearer {token}"))
             .body(Full::new(Bytes::from(body)));
-        let (request, _received) = Request::from_http(request.expect("a request"));
-        let answer = service.handle(accessor, request).await.expect("no trap");
-        let answer = answer.expect("an answer");
-        let answer = accessor.with(|access| answer.into_http(access, async { Ok(()) }));
-        let (head, body) = answer.expect("an answer").into_parts();
-        let body = body.collect().await.expect("a body").to_bytes();
-        match (self, head.status.as_u16()) {
+        let request = request.expect("a request");
+        let (status, body) = handle(accessor, service, request).await;
+        match (self, status) {
             (Self::Lookup, 200) => {
                 let found: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
                 Said::Saw(Seen::Value(found["alias"].as_str().unwrap().to_owned()))

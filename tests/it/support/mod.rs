@@ -6,6 +6,7 @@ pub mod client;
 pub mod connection;
 pub mod faults;
 pub mod fixtures;
+pub mod handler;
 pub mod monitor;
 pub mod origin;
 pub mod process;
@@ -49,6 +50,7 @@ pub fn options(variables: Variables, log: &LogSink) -> AppOptions {
         variables,
         use_env: false,
         max_instance_memory: Some(MAX_INSTANCE_MEMORY),
+        counts_instructions: false,
         state_dir: StateDir::Unset,
         runtime_config_file: None,
         log: log.clone(),
