@@ -11,6 +11,7 @@ mod recent_writes;
 mod stats_flush;
 mod stored_value;
 
+use std::cell::OnceCell;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -29,7 +30,7 @@ use self::read_through::ReadThrough;
 use self::recent_writes::RecentWrites;
 use self::stored_value::StoredValue;
 use crate::config::{CacheConfig, ConfigError, Ttl};
-use crate::connection::{Id, InvalidField, ProviderConnection, Summary, entry};
+use crate::connection::{Id, InvalidField, ProviderConnection, Summary, Timestamp, entry};
 use crate::edge_store::NotSet;
 use crate::origin::{Origin, Upstream};
 use crate::redis::{AuxiliaryKeys, Change, Counted, Error, Keyspace, RawValue, ReadOptions, Redis};
@@ -48,9 +49,9 @@ pub struct FoundSummary {
 }
 
 impl FoundSummary {
-    fn read(connection: ProviderConnection) -> Self {
+    fn read(connection: ProviderConnection, now: Timestamp) -> Self {
         Self {
-            summary: connection.summarize(now()),
+            summary: connection.summarize(now),
             from_edge: false,
         }
     }
@@ -255,7 +256,7 @@ impl Cache {
 
     async fn read_summary_from_redis(&self, id: Id) -> Lookup<FoundSummary> {
         let found = self.read(id, self.edge_cache.is_some()).await;
-        found.map(|entry| FoundSummary::read(Rc::unwrap_or_clone(entry).connection))
+        found.map(|entry| FoundSummary::read(Rc::unwrap_or_clone(entry).connection, now()))
     }
 
     /// Asks Redis again for a summary that the host keeps, once it has been answered. Nothing is
@@ -287,7 +288,10 @@ impl Cache {
     /// Reads the summaries of the connections from Redis in one round trip. They are in the order of the
     /// ids.
     pub(crate) async fn summaries(&self, ids: &Batch<Id>) -> Vec<Lookup<FoundSummary>> {
-        let read = pin!(self.read_many(&ids.0, FoundSummary::read));
+        // All of them are of one moment, when Redis has answered: each look at the clock is a call of the host.
+        let moment = OnceCell::new();
+        let summary = |connection| FoundSummary::read(connection, *moment.get_or_init(now));
+        let read = pin!(self.read_many(&ids.0, summary));
         self.stats.measure(Operation::GetMany, read).await
     }
 
@@ -477,7 +481,7 @@ impl Cache {
     /// Reads what Redis holds for the connection at this moment. Neither the origin nor a cache of the
     /// host is asked. Nothing is counted: looking at the cache must not change it.
     pub fn inspect(&self, id: Id) -> LocalBoxFuture<'_, Lookup<InspectedEntry>> {
-        Box::pin(async move { inspected(id, self.raw(id, ReadOptions::NOW).await) })
+        Box::pin(async move { inspected(id, self.raw(id, ReadOptions::NOW).await, now()) })
     }
 
     /// Does what [`Self::inspect`] does for each of the ids, in one round trip. The results are in the
@@ -489,8 +493,9 @@ impl Cache {
         Box::pin(async move {
             let keys = self.keyspace.entries(&ids.0);
             let (all, _permit) = self.redis()?.get_many_with_lifetimes(&keys).await?;
-            let all = ids.iter().zip(all).map(|(id, raw)| inspected(*id, Ok(raw)));
-            Ok(all.collect())
+            let now = now();
+            let all = ids.iter().zip(all);
+            Ok(all.map(|(id, raw)| inspected(*id, Ok(raw), now)).collect())
         })
     }
 
@@ -654,7 +659,11 @@ impl Cache {
 }
 
 /// Decodes a value without counting or logging it.
-fn inspected(id: Id, found: Result<Option<RawValue>, Error>) -> Lookup<InspectedEntry> {
+fn inspected(
+    id: Id,
+    found: Result<Option<RawValue>, Error>,
+    now: Timestamp,
+) -> Lookup<InspectedEntry> {
     let found = StoredValue::decode(id, found).lookup();
     found.map(|entry| {
         let Entry {
@@ -662,7 +671,7 @@ fn inspected(id: Id, found: Result<Option<RawValue>, Error>) -> Lookup<Inspected
             remaining,
         } = Rc::unwrap_or_clone(entry);
         InspectedEntry {
-            summary: connection.summarize(now()),
+            summary: connection.summarize(now),
             remaining,
         }
     })

@@ -95,7 +95,7 @@ const KINDS: [Kind; 7] = [
             request("POST", &format!("{BASE}/lookup"), READ_TOKEN, &body)
         },
         status: 200,
-        most: most(8_439_640, 7, 117, 7),
+        most: most(8_428_099, 7, 18, 7),
     },
     Kind {
         name: "PUT",
