@@ -110,12 +110,15 @@ impl TokenSet {
     }
 }
 
-/// A token, padded to the same length as all others: comparing any two of them takes the same time.
-/// `{:?}` does not show it.
+/// A token, padded to the same length as all others: comparing any two of them takes the same time, and in
+/// words an eighth of what it takes in bytes. `{:?}` does not show it.
 struct Token {
-    padded: [u8; MAX_LENGTH],
+    padded: [u64; MAX_LENGTH / WORD],
     length: u64,
 }
+
+/// The size of a word, in bytes.
+const WORD: usize = size_of::<u64>();
 
 impl Token {
     fn parse(text: &str) -> Option<Self> {
@@ -126,9 +129,11 @@ impl Token {
 
     /// Cuts a text that is too long. It equals no token, because its length differs.
     fn padded(text: &[u8]) -> Self {
-        let mut padded = [0; MAX_LENGTH];
-        for (to, from) in padded.iter_mut().zip(text) {
-            *to = *from;
+        let mut padded = [0; MAX_LENGTH / WORD];
+        for (to, from) in padded.iter_mut().zip(text.chunks(WORD)) {
+            let mut word = [0; WORD];
+            word[..from.len()].copy_from_slice(from);
+            *to = u64::from_ne_bytes(word);
         }
         Self {
             padded,
