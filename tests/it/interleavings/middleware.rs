@@ -90,10 +90,10 @@ impl Call {
             .header("authorization", format!("Bearer {token}"))
             .body(Full::new(Bytes::from(body)));
         let request = request.expect("a request");
-        let (status, body) = handle(accessor, service, request).await;
-        match (self, status) {
+        let answer = handle(accessor, service, request).await;
+        match (self, answer.status().as_u16()) {
             (Self::Lookup, 200) => {
-                let found: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+                let found: serde_json::Value = serde_json::from_slice(answer.body()).expect("JSON");
                 Said::Saw(Seen::Value(found["alias"].as_str().unwrap().to_owned()))
             }
             (Self::Lookup, 404) => Said::Saw(Seen::NotFound),
