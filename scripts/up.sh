@@ -10,7 +10,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 port=${PORT:-3000}
 base=http://127.0.0.1:$port
 manifest=spin.toml
-programs=${CARGO_TARGET_DIR:-target}/host
 directory='' redis='' origin='' server='' spin=''
 
 fail() {
@@ -190,24 +189,14 @@ build_server() {
         echo "serving with $spin, so the embedded host is not built; the components log to ${manifest%spin.toml}.spin/logs/, and here"
     else
         echo "serving with the embedded host, for there is no Spin 4.1 on the PATH; the components log here"
-        [ -e "$programs/provider-connection-cache-host" ] || begin_components
-        build provider-connection-cache-host "about 4 minutes" "building the embedded host"
+        # xtask, which builds the components, is compiled beside the host: alone it would leave a core idle.
+        build provider-connection-cache-host "about 4 minutes" "building the embedded host" -p xtask
     fi >&2
 }
 
-# Builds the components beside the host, which alone leaves a core idle at times. `make build` shows what goes wrong.
-begin_components() {
-    build xtask "about half a minute" "building what builds the components"
-    # With a process group of its own, to stop all of it.
-    set -m
-    CARGO_TERM_QUIET=true "$programs/xtask" >/dev/null 2>&1 &
-    trap 'kill -- -$! 2>/dev/null' EXIT
-    set +m
-}
-
-# Builds a program of this repository.
+# Builds a program of this repository, and with it the packages that further arguments name (-p PACKAGE).
 build() {
-    scripts/step.sh --once "$programs/$1" "$2" "$3" cargo build --profile host -p "$1"
+    scripts/step.sh --once "${CARGO_TARGET_DIR:-target}/host/$1" "$2" "$3" cargo build --profile host -p "$1" "${@:4}"
 }
 
 start_server() {
@@ -315,8 +304,6 @@ scripts/tools.sh
 redis_server=
 [ -n "${REDIS_ADDRESS:-}" ] || redis_server=$(scripts/redis.sh)
 build_server
-wait
-trap - EXIT
 "${MAKE:-make}" --no-print-directory "${EXAMPLE:-build}" >&2
 [ -z "${ORIGIN:-}" ] || build provider-connection-origin "about a minute" "building the reference origin"
 [ -z "${EXPLORER:-}" ] || build provider-connection-explorer-demo "about half a minute" "building the demo data"
