@@ -171,9 +171,14 @@ async fn by_hand(service: &Service) -> BTreeSet<Answered> {
             exchange(service.address(), head("65537")),
             exchange(service.address(), head("1"))
         );
-        for answer in [large, slow] {
-            let status = answer.expect("an answer").status;
-            seen.insert((name.to_owned(), method.to_lowercase(), status));
+        for (body, answer) in [("too large", large), ("none", slow)] {
+            let Some(answer) = answer else {
+                panic!(
+                    "no answer to {method} {place}, body {body}:\n{}",
+                    service.log()
+                );
+            };
+            seen.insert((name.to_owned(), method.to_lowercase(), answer.status));
         }
     }
     seen
