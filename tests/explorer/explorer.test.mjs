@@ -603,7 +603,7 @@ describe("at the same time", { concurrency: 3 }, () => {
     const page = await visit(t);
     let asked = 0;
     page.on("request", (request) => (asked += request.url().includes("/api/stats")));
-    // Its clock stands still but for what `pass` adds, however long the rest takes.
+    // The page's clock stands still but for what `pass` adds, however long the rest takes.
     const time = Date.now();
     await page.clock.install({ time });
     await page.clock.pauseAt(time + 1000);

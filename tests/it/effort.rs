@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -202,7 +202,9 @@ impl Instance {
             let status = answer.headers()["cache-status"].as_bytes();
             status.ends_with(b"detail=edge")
         };
+        let start = Instant::now();
         while !is_kept(self.answer(kind).await) {
+            assert!(start.elapsed() < Duration::from_secs(60), "never kept");
             let pause = async |_: &Accessor<HostState>| sleep(Duration::from_millis(5)).await;
             self.store.run_concurrent(pause).await.expect("no trap");
         }

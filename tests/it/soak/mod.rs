@@ -40,11 +40,11 @@ const READING_THROUGH: Setup = Setup {
     reads_through: true,
 };
 
-/// How much longer a run may take that has not [shown everything](missing). What is rare, such as a stale answer, may not
-/// come in a few seconds.
+/// How much longer a run may take to show everything. What is rare, such as a stale answer, may not come in a few
+/// seconds.
 const LONGEST_REST: Duration = Duration::from_secs(120);
 
-/// A run, for so long or until something is found.
+/// A run, for so long and until it has [shown everything](missing), or until something is found.
 async fn run(duration: Duration, seed: u64, disturbance: Disturbance, setup: Setup) -> Arc<World> {
     let mut primary = Primary::start().await;
     let ttl = DEFAULT_TTL.to_string();
@@ -153,7 +153,9 @@ async fn soak(seconds: u64, setup: Setup) {
     let violations = world.violations();
     println!("{}{:>10} violations", world.counts, violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
-    assert_eq!(missing(&world.counts, setup), None);
+    if let Some(what) = missing(&world.counts, setup) {
+        panic!("no {what}");
+    }
 }
 
 /// Returns something that a run must show, and has not shown yet.
