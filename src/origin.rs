@@ -244,8 +244,8 @@ fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Error> {
 /// Reads the whole body of a response.
 async fn body(response: Response) -> Result<Vec<u8>, Error> {
     let (_, result) = wit_future::new(|| Ok(()));
-    let (bytes, trailers) = Response::consume_body(response, result);
-    let body = stream::read(bytes, MAX_BODY).await;
+    let (mut bytes, trailers) = Response::consume_body(response, result);
+    let body = stream::read(&mut bytes, MAX_BODY).await;
     let body = body.ok_or(Error::TooLarge)?;
     // The trailers themselves do not matter, but their error tells that the body was cut off.
     trailers.await.map_err(|_| Error::CutOff)?;

@@ -15,9 +15,9 @@ mod handler {
 }
 
 impl Guest for Hello {
-    async fn handle(_request: Request) -> Result<Response, ErrorCode> {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
         let body = br#"{"hello":"world"}"#.to_vec();
-        respond(200, headers, Some(body)).await
+        respond(200, headers, Some(body), request).await
     }
 }

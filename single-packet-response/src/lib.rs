@@ -12,16 +12,20 @@
 //!
 //! 1. It says `content-length`, and writes the body at once.
 //! 2. It keeps the writer of the trailers until the body has been read. A writer that is dropped earlier is
-//!    an event before the body's, and then hyper always gets ahead. Where the request's own body was not
-//!    read, hyper 1.10, which Spin links, can then lose the answer's.
+//!    an event before the body's, and then hyper always gets ahead.
 //! 3. It yields twice before it returns, so that the host's task begins anew, with nothing else to do. A task
 //!    that goes on from another one's wake-up may have to leave hyper's to a second thread.
 //! 4. It writes the body at an event of its own, which the host delivers right after it has handed over the
 //!    response, and before anything else of the instance. A write that is there already is read only
 //!    after whatever else has become ready, such as replies of Redis to other requests.
 //!
+//! It keeps the request until then, too. If hyper gets ahead, and the request's own body is gone unread, hyper 1.10, which
+//! Spin links, ends the connection without the answer's.
+//!
 //! Measured on Spin, one answer in 10,000 or fewer still waits, whatever the number of callers. What is left is
 //! the host's: `docs/upstream.md` in this repository.
+
+use std::any::Any;
 
 use futures_channel::oneshot;
 use futures_util::FutureExt as _;
@@ -30,13 +34,15 @@ use spin_sdk::wasip3::{spawn, wit_future, wit_stream};
 use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 
 /// Returns a response with this status code, these headers and this content, if any. Adds
-/// `content-length` unless the headers have it.
+/// `content-length` unless the headers have it. Drops `request` when the content has been read. It is the
+/// request, what is left of it, or `()` if it was handed on.
 ///
 /// Fails if the status code is unknown, or a header malformed or forbidden by the host.
 pub async fn respond(
     status: u16,
     mut headers: Vec<(FieldName, FieldValue)>,
     content: Option<Vec<u8>>,
+    request: impl Any,
 ) -> Result<Response, ErrorCode> {
     let has_length = |headers: &[(FieldName, FieldValue)]| {
         let mut names = headers.iter().map(|(name, _)| name);
@@ -57,7 +63,7 @@ pub async fn respond(
             // wit-bindgen whose tasks are all busy yields to the host once more.
             spawn(async move {
                 let _ = is_written.await;
-                drop(trailers);
+                drop((trailers, request));
             });
             yield_async().await;
             yield_async().await;

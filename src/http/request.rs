@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use spin_sdk::wasip3::http::types::{Fields, Method, Request as WasiRequest};
 use spin_sdk::wasip3::wit_future;
+use spin_sdk::wit_bindgen::rt::async_support::StreamReader;
 
 use super::problem::{Kind, Problem};
 use crate::rt::deadline::Timer;
@@ -37,7 +38,14 @@ pub struct Request {
     method: Method,
     path_and_query: String,
     headers: Rc<Headers>,
-    request: Cell<Option<WasiRequest>>,
+    body: Cell<Option<Body>>,
+}
+
+/// A body that has not been read, or not to its end. It is kept until the content of the answer has been
+/// read ([`single_packet_response::respond`]).
+enum Body {
+    Unread(WasiRequest),
+    Abandoned(#[expect(dead_code, reason = "it is only kept")] StreamReader<u8>),
 }
 
 impl Request {
@@ -47,7 +55,7 @@ impl Request {
             method: request.get_method(),
             path_and_query: request.get_path_with_query().unwrap_or_default(),
             headers: Headers::of(&request),
-            request: Cell::new(Some(request)),
+            body: Cell::new(Some(Body::Unread(request))),
         }
     }
 
@@ -58,13 +66,13 @@ impl Request {
 
     /// Reads the body. A second call returns nothing.
     pub(super) async fn body(&self, timer: &Rc<Timer>) -> Result<Vec<u8>, Problem> {
-        let Some(request) = self.request.take() else {
+        let Some(Body::Unread(request)) = self.body.take() else {
             return Ok(Vec::new());
         };
         let (_, result) = wit_future::new(|| Ok(()));
-        let (bytes, trailers) = WasiRequest::consume_body(request, result);
+        let (mut bytes, trailers) = WasiRequest::consume_body(request, result);
         let whole = async {
-            let body = stream::read(bytes, MAX_BODY).await;
+            let body = stream::read(&mut bytes, MAX_BODY).await;
             let body = body.ok_or_else(Problem::too_large)?;
             // The trailers themselves do not matter, but their error tells that the body was cut off.
             match trailers.await {
@@ -76,10 +84,14 @@ impl Request {
             }
         };
         let in_time = timer.deadline(BODY_TIMEOUT).race(pin!(whole)).await;
-        in_time.unwrap_or_else(|| {
+        let body = in_time.unwrap_or_else(|| {
             let detail = "the body must arrive within 10 seconds";
             Err(Problem::new(Kind::RequestTimeout, detail))
-        })
+        });
+        if body.is_err() {
+            self.body.set(Some(Body::Abandoned(bytes)));
+        }
+        body
     }
 }
 

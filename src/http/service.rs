@@ -1,5 +1,6 @@
 //! The service: requests in, answers out.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -67,9 +68,9 @@ pub async fn handle(
     service: impl Future<Output = Rc<Service>>,
 ) -> Result<Response, ErrorCode> {
     let request = Request::new(request);
-    let answered = pin!(async { service.await.answer(&request).await });
-    let answer = trace::within(Some(request.caller()), answered).await;
-    send(answer).await
+    let answered = async { service.await.answer(&request).await };
+    let answer = trace::within(Some(request.caller()), pin!(answered)).await;
+    send(answer, Box::new(request)).await
 }
 
 /// Turns the result of a request into its answer.
@@ -82,9 +83,9 @@ pub fn finish(request: &Request, result: Result<Answer, Problem>) -> Answer {
     }
 }
 
-/// Hands an answer to the host, in one packet.
-pub async fn send(answer: Answer) -> Result<Response, ErrorCode> {
+/// Hands the answer to a request, or to what is left of it, to the host, in one packet.
+pub async fn send(answer: Answer, request: Box<dyn Any>) -> Result<Response, ErrorCode> {
     let headers = answer.headers.into_iter();
     let headers = headers.map(|(name, value)| (name.to_owned(), value.into_owned().into_bytes()));
-    single_packet_response::respond(answer.status, headers.collect(), answer.body).await
+    single_packet_response::respond(answer.status, headers.collect(), answer.body, request).await
 }

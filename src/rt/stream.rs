@@ -3,7 +3,7 @@
 use spin_sdk::wit_bindgen::rt::async_support::{StreamReader, StreamResult};
 
 /// Reads a stream to its end. Stops and returns none if it is longer than `limit` bytes.
-pub(crate) async fn read(mut stream: StreamReader<u8>, limit: usize) -> Option<Vec<u8>> {
+pub(crate) async fn read(stream: &mut StreamReader<u8>, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let (result, chunk) = stream.read(Vec::with_capacity(16 * 1024)).await;

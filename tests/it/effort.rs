@@ -7,18 +7,16 @@ use std::time::{Duration, Instant};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
-use provider_connection_cache_host::wasmtime::Store;
 use provider_connection_cache_host::wasmtime::component::Accessor;
-use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::Service;
-use provider_connection_cache_host::{App, AppOptions, HostState, LogSink};
+use provider_connection_cache_host::{AppOptions, HostState, LogSink};
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::support::connection::{entry, id};
-use crate::support::handler::handle;
+use crate::support::handler::{Instance, handle};
 use crate::support::redis::Redis;
 use crate::support::service::{BASE, READ_TOKEN, WRITE_TOKEN, path};
-use crate::support::{in_repository, options, spin_component, variables};
+use crate::support::{options, variables};
 
 /// What one request takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,29 +159,18 @@ impl log::Log for Messages {
     fn flush(&self) {}
 }
 
-/// An instance of the component.
-struct Instance {
-    store: Store<HostState>,
-    service: Service,
-}
-
 impl Instance {
     async fn over(redis: &Redis, edge_cache: bool) -> Self {
-        let _there = spin_component();
         let given = [
             ("read_token", READ_TOKEN),
             ("write_token", WRITE_TOKEN),
             ("edge_cache_ttl_ms", if edge_cache { "60000" } else { "0" }),
         ];
-        let options = AppOptions {
+        Self::new(AppOptions {
             counts_instructions: true,
             ..options(variables(redis, &given), &LogSink::memory())
-        };
-        let app = App::load(&in_repository("spin.toml"), options).expect("it loads");
-        let mut store = app.new_store();
-        let service = Service::instantiate_async(&mut store, app.component(), app.linker()).await;
-        let service = service.expect("the component starts");
-        Self { store, service }
+        })
+        .await
     }
 
     async fn answer(&mut self, kind: &Kind) -> Response<Bytes> {

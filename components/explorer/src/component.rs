@@ -82,7 +82,7 @@ impl Guest for Explorer {
     async fn handle(request: WasiRequest) -> Result<Response, ErrorCode> {
         let request = Request::new(request);
         let result = trace::within(Some(request.caller()), pin!(respond(&request))).await;
-        service::send(protected(finish(&request, result))).await
+        service::send(protected(finish(&request, result)), Box::new(request)).await
     }
 }
 

@@ -15,7 +15,6 @@ use std::rc::Rc;
 
 use provider_connection_cache::connection::Id;
 use provider_connection_cache::http::action::parse_id;
-use provider_connection_cache::http::answer::Answer;
 use provider_connection_cache::http::problem::{Kind, Problem};
 use provider_connection_cache::http::request::Headers;
 use provider_connection_cache::http::route;
@@ -102,7 +101,7 @@ async fn write(id: Id, request: Request) -> Result<Response, ErrorCode> {
     let written = async {
         let cache = &instance().await.cache;
         if let Err(error) = cache.check_removal().await {
-            return Err(error.into());
+            return service::send(Problem::from(error).into(), Box::new(request)).await;
         }
         let response = next::handle(request).await;
         let is_refused = |response: &Response| {
@@ -110,18 +109,16 @@ async fn write(id: Id, request: Request) -> Result<Response, ErrorCode> {
             (400..500).contains(&status) && !matches!(status, 404 | 410)
         };
         if response.as_ref().is_ok_and(is_refused) {
-            return Ok(response);
+            return response;
         }
         match cache.delete(id).await {
-            Ok(_) => Ok(response),
+            Ok(_) => response,
             Err(error) => {
                 let detail = format!("do not repeat the write, but delete the entry: {error}");
-                Err(Problem::new(Kind::NotInvalidated, detail))
+                let problem = Problem::new(Kind::NotInvalidated, detail);
+                service::send(problem.into(), Box::new(())).await
             }
         }
     };
-    match trace::within(Some(headers), pin!(written)).await {
-        Ok(response) => response,
-        Err(problem) => service::send(Answer::from(problem)).await,
-    }
+    trace::within(Some(headers), pin!(written)).await
 }

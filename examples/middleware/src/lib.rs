@@ -6,6 +6,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use single_packet_response::respond;
 use spin_sdk::variables;
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wasip3::http::types::{ErrorCode, Method, Request, Response};
@@ -24,7 +25,7 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Application {
         eprintln!("asked for {:?} {path}", request.get_method());
         let Some(id) = path.strip_prefix("/v1/provider-connections/") else {
             let headers = vec![("content-type".to_owned(), b"text/plain".to_vec())];
-            return single_packet_response::respond(200, headers, Some(b"the application\n".to_vec())).await;
+            return respond(200, headers, Some(b"the application\n".to_vec()), request).await;
         };
         match (request.get_method(), find(id)) {
             (Method::Get, _) if !is_the_cache(&request).await => status(401).await,
@@ -34,7 +35,7 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Application {
                     monotonic_clock::wait_for(3_600_000_000_000).await;
                 }
                 let headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
-                single_packet_response::respond(200, headers, Some(connection(id).into())).await
+                respond(200, headers, Some(connection(id).into()), request).await
             }
             (Method::Post | Method::Put | Method::Delete, Some(_)) => status(204).await,
             _ => status(405).await,
@@ -43,7 +44,7 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Application {
 }
 
 async fn status(code: u16) -> Result<Response, ErrorCode> {
-    single_packet_response::respond(code, Vec::new(), None).await
+    respond(code, Vec::new(), None, ()).await
 }
 
 /// Whether the token of the cache is shown.

@@ -28,24 +28,23 @@ spin_sdk::wasip3::http::service::export!(Consumer with_types_in spin_sdk::wasip3
 
 impl spin_sdk::wasip3::exports::http::handler::Guest for Consumer {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        match respond(&request).await {
+        let (status, media_type, body) = match respond(&request).await {
             Ok(state) => {
                 let status = if state.can_sync { 200 } else { 409 };
-                send(status, "application/json", &state).await
+                (status, "application/json", serde_json::to_vec(&state))
             }
-            Err(problem) => send(problem.status, "application/problem+json", &problem).await,
+            Err(problem) => {
+                let body = serde_json::to_vec(&problem);
+                (problem.status, "application/problem+json", body)
+            }
+        };
+        let body = body.map_err(|_| ErrorCode::InternalError(None))?;
+        let mut headers = vec![("content-type".to_owned(), media_type.into())];
+        if status == 405 {
+            headers.push(("allow".to_owned(), b"GET".to_vec()));
         }
+        single_packet_response::respond(status, headers, Some(body), request).await
     }
-}
-
-async fn send(status: u16, media_type: &str, body: &impl Serialize) -> Result<Response, ErrorCode> {
-    let body = serde_json::to_vec(body);
-    let body = body.map_err(|_| ErrorCode::InternalError(None))?;
-    let mut headers = vec![("content-type".to_owned(), media_type.into())];
-    if status == 405 {
-        headers.push(("allow".to_owned(), b"GET".to_vec()));
-    }
-    single_packet_response::respond(status, headers, Some(body)).await
 }
 
 /// What is answered of a connection.

@@ -6,6 +6,7 @@ mod access;
 mod bodies;
 mod corpus;
 mod heads;
+mod kept;
 mod redaction;
 
 use provider_connection_cache::connection::Id;

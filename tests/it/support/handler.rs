@@ -1,23 +1,61 @@
 //! The export `wasi:http/handler` of a component, called without a server before it.
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
-use provider_connection_cache_host::HostState;
+use hyper::body::{Body, Bytes};
+use provider_connection_cache_host::wasmtime::Store;
 use provider_connection_cache_host::wasmtime::component::Accessor;
-use provider_connection_cache_host::wasmtime_wasi_http::p3::Request;
 use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::Service;
+use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+use provider_connection_cache_host::wasmtime_wasi_http::p3::{Request, Response};
+use provider_connection_cache_host::{App, AppOptions, HostState};
 
-/// Returns the answer. A trap fails the test.
+use super::{in_repository, spin_component};
+
+/// An instance of the HTTP service.
+pub struct Instance {
+    pub store: Store<HostState>,
+    pub service: Service,
+}
+
+impl Instance {
+    pub async fn new(options: AppOptions) -> Self {
+        let _there = spin_component();
+        let app = App::load(&in_repository("spin.toml"), options).expect("it loads");
+        let mut store = app.new_store();
+        let service = Service::instantiate_async(&mut store, app.component(), app.linker()).await;
+        let service = service.expect("the component starts");
+        Self { store, service }
+    }
+}
+
+/// Returns the answer with its content.
 pub async fn handle(
     accessor: &Accessor<HostState>,
     service: &Service,
     request: hyper::Request<Full<Bytes>>,
 ) -> hyper::Response<Bytes> {
+    let (head, content) = request.into_parts();
+    let content = content.map_err(|never| match never {});
+    let request = hyper::Request::from_parts(head, content);
+    let answer = answer(accessor, service, request).await;
+    read(accessor, answer).await
+}
+
+/// Returns the answer, of which nothing has been read. A trap fails the test.
+pub async fn answer(
+    accessor: &Accessor<HostState>,
+    service: &Service,
+    request: hyper::Request<impl Body<Data = Bytes, Error = ErrorCode> + Send + 'static>,
+) -> Response {
     let (request, _received) = Request::from_http(request);
     let answer = service.handle(accessor, request).await.expect("no trap");
-    let answer = answer.expect("an answer");
+    answer.expect("an answer")
+}
+
+/// Reads an answer.
+pub async fn read(accessor: &Accessor<HostState>, answer: Response) -> hyper::Response<Bytes> {
     let answer = accessor.with(|access| answer.into_http(access, async { Ok(()) }));
-    let (head, body) = answer.expect("an answer").into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
-    hyper::Response::from_parts(head, body)
+    let (head, content) = answer.expect("an answer").into_parts();
+    let content = content.collect().await.expect("content").to_bytes();
+    hyper::Response::from_parts(head, content)
 }

@@ -25,7 +25,7 @@ impl Guest for Probe {
         let path = request.get_path_with_query().unwrap_or_default();
         let answer = answer(&path).await;
         let answer = answer.unwrap_or_else(|error| format!("{error:?}"));
-        single_packet_response::respond(200, Vec::new(), Some(answer.into_bytes())).await
+        single_packet_response::respond(200, Vec::new(), Some(answer.into_bytes()), request).await
     }
 }
 

@@ -37,7 +37,7 @@ impl Guest for Hello {
             .body("application/json", body)
             .header("cache-status", "provider-connection-cache; hit")
             .header("etag", "\"0123456789abcdef\"");
-        service::send(answer).await
+        service::send(answer, Box::new(request)).await
     }
 }
 
