@@ -1,6 +1,6 @@
 //! Work that is under way when its caller goes away, or when the host ends it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use provider_connection_cache_host::InstanceReuse;
@@ -13,15 +13,7 @@ use crate::support::connection::{entry, id};
 use crate::support::redis::Redis;
 use crate::support::service::{READ_TOKEN, Service, WRITE_TOKEN, path};
 use crate::support::spin;
-
-/// Waits for what must come to pass, however long a busy machine takes for it.
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so().await {
-        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
+use crate::support::until::until_answered;
 
 async fn service(redis: &Redis, timeout_ms: &str) -> Service {
     let service = Service::with(redis, &[("redis_timeout_ms", timeout_ms)]).await;
@@ -61,9 +53,9 @@ async fn send_and_disconnect(service: &Service) {
 /// Nothing is left over: requests are answered, idle instances end, and with them their
 /// connections to Redis.
 async fn nothing_is_left(redis: &Redis, service: &Service) {
-    eventually("a hit", async || is_hit(service).await).await;
-    eventually("no connection", async || redis.clients() == 0).await;
-    eventually("a hit", async || is_hit(service).await).await;
+    until_answered("a hit", async || is_hit(service).await).await;
+    until_answered("no connection", async || redis.clients() == 0).await;
+    until_answered("a hit", async || is_hit(service).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +102,7 @@ async fn requests_that_the_host_cancels_leave_nothing_behind() {
             assert_eq!(answer.status, 500);
         }
         redis.go_on();
-        eventually("a hit", async || is_hit(&service).await).await;
+        until_answered("a hit", async || is_hit(&service).await).await;
     }
     nothing_is_left(&redis, &service).await;
     let log = service.log();
@@ -149,7 +141,7 @@ async fn a_caller_that_goes_away_while_its_instance_connects_does_not_take_other
         let mut first = TcpStream::connect(service.address()).await.expect("a port");
         let sent = first.write_all(request.as_bytes()).await;
         sent.expect("the service reads");
-        eventually("an instance", async || made() > instances).await;
+        until_answered("an instance", async || made() > instances).await;
         let target = path(&id(1));
         let others = join_all((0..8).map(|_| service.read("GET", &target)));
         let leave_and_go_on = async {
@@ -166,7 +158,7 @@ async fn a_caller_that_goes_away_while_its_instance_connects_does_not_take_other
         let made = (made() - instances) as u64;
         assert!(opened <= made, "{opened} connections, {made} instances");
         // The next round meets a cold instance.
-        eventually("no connection", async || redis.clients() == 0).await;
+        until_answered("no connection", async || redis.clients() == 0).await;
     }
     assert_nothing_trapped(&service.log());
 }

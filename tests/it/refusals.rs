@@ -15,6 +15,7 @@ use crate::support::empty_directory;
 use crate::support::faults::Proxy;
 use crate::support::redis::{Redis, free_port, start_server};
 use crate::support::service::{LASTING, Service, path};
+use crate::support::until::until_answered;
 
 /// One instance for all requests of a test.
 const ONE_INSTANCE: InstanceReuse = InstanceReuse {
@@ -35,14 +36,6 @@ fn lines(service: &Service, event: &str) -> Vec<Value> {
     lines
         .filter(|line: &Value| line["event"] == event)
         .collect()
-}
-
-async fn until(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !is_true().await {
-        assert!(start.elapsed() < Duration::from_secs(30), "never: {what}");
-        sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// A failover as an address sees it that begins to lead elsewhere. Nobody closes a connection.
@@ -139,7 +132,7 @@ async fn a_write_that_redis_holds_back_takes_no_read_away() {
     reads.await.expect("each lookup is a hit");
     // What is held back is carried out in the end.
     redis.command::<()>(&["CLIENT", "UNPAUSE"]);
-    until("writes are taken again", async || {
+    until_answered("writes are taken again", async || {
         put(&service, 3, "again").await.status == 204
     })
     .await;
@@ -328,7 +321,7 @@ async fn a_disk_that_fails_stops_writes_and_no_lookup() {
     // Redis cannot replace a directory by its file.
     std::fs::create_dir(directory.join("dump.rdb")).unwrap();
     redis.command::<()>(&["BGSAVE"]);
-    until("the save fails", async || {
+    until_answered("the save fails", async || {
         let info: String = redis.command(&["INFO", "persistence"]);
         info.contains("rdb_last_bgsave_status:err")
     })
@@ -355,7 +348,7 @@ async fn a_script_that_does_not_end_is_named() {
         });
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
-                until("it is busy", async || {
+                until_answered("it is busy", async || {
                     let ready = service.read("GET", "/health/ready").await;
                     ready.status == 503 && ready.text().contains("BUSY: it runs a script")
                 })
@@ -387,7 +380,7 @@ async fn counts_that_redis_refuses_are_kept_until_it_takes_them() {
     // Long enough for a flush, which Redis refuses too.
     sleep(Duration::from_millis(1_500)).await;
     redis.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
-    until("all are counted", async || {
+    until_answered("all are counted", async || {
         assert_eq!(service.read("GET", &path(&id(3))).await.status, 404);
         let answer = service.read("GET", "/metrics").await;
         let text = answer.text();
@@ -413,7 +406,7 @@ fn cluster_node(name: &str, slots: [&str; 2]) -> Redis {
 }
 
 async fn is_up(node: &Redis) {
-    until("the cluster is up", async || {
+    until_answered("the cluster is up", async || {
         let info: String = node.command(&["CLUSTER", "INFO"]);
         info.contains("cluster_state:ok")
     })
@@ -477,7 +470,7 @@ async fn a_sentinel_is_named() {
     );
     std::fs::write(&file, text).unwrap();
     let _sentinel = start_server(&[file.to_str().unwrap(), "--sentinel"]);
-    until("it listens", async || {
+    until_answered("it listens", async || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
     })
     .await;

@@ -1,7 +1,7 @@
 //! Reads from a replica: a real one, which follows a real primary.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
@@ -10,6 +10,7 @@ use crate::support::cache::Cache;
 use crate::support::connection::{connection, entry, id};
 use crate::support::redis::Redis;
 use crate::support::service::{READ_TOKEN, Service, WRITE_TOKEN, path};
+use crate::support::until::block_until;
 use crate::support::{Variables, assert_nothing_trapped};
 
 const HIT: &str = "provider-connection-cache; hit";
@@ -20,19 +21,11 @@ fn primary_and_replica() -> (Redis, Redis) {
     let port = primary.address();
     let port = port.rsplit(':').next().expect("a port");
     let replica = Redis::start(&["--replicaof", "127.0.0.1", port]);
-    until("the replica follows", || {
+    block_until("the replica follows", || {
         let info: String = replica.command(&["INFO", "replication"]);
         info.contains("master_link_status:up")
     });
     (primary, replica)
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(20), "not yet: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn variables(primary: &Redis, replica: &Redis, timeout_ms: &str) -> Variables {
@@ -65,7 +58,7 @@ async fn what_is_read_from_the_replica_is_counted_at_the_primary() {
     for _ in 0..3 {
         assert_eq!(service.read("GET", &path(&id(1))).await.status, 404);
     }
-    until("it is counted", || {
+    block_until("it is counted", || {
         let misses: Option<u64> =
             primary.command(&["HGET", &service.stats_key("total"), "get-summary:misses"]);
         misses == Some(3)
@@ -79,7 +72,7 @@ async fn reads_go_to_the_replica_and_writes_to_the_primary() {
     let (primary, replica) = primary_and_replica();
     let service = Service::start(variables(&primary, &replica, "30000")).await;
     primary.set(&service.key(&id(1)), entry(&id(1)).to_string());
-    until("the replica has it", || {
+    block_until("the replica has it", || {
         replica.get(&service.key(&id(1))).is_some()
     });
     primary.forget_commands();
@@ -108,7 +101,7 @@ async fn without_the_replica_the_primary_answers() {
     let (primary, mut replica) = primary_and_replica();
     let service = Service::start(variables(&primary, &replica, "2000")).await;
     primary.set(&service.key(&id(1)), entry(&id(1)).to_string());
-    until("the replica has it", || {
+    block_until("the replica has it", || {
         replica.get(&service.key(&id(1))).is_some()
     });
     let hits = async |when: &str| {
@@ -136,7 +129,7 @@ async fn a_write_through_an_instance_is_never_followed_by_an_older_answer() {
     let (primary, replica) = primary_and_replica();
     let service = Arc::new(Service::start(variables(&primary, &replica, "30000")).await);
     primary.set(&service.key(&id(1)), entry(&id(1)).to_string());
-    until("the replica has it", || {
+    block_until("the replica has it", || {
         replica.get(&service.key(&id(1))).is_some()
     });
     assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
@@ -175,7 +168,7 @@ async fn the_lean_component_reads_from_the_replica_too() {
     assert!(cache.exists(&id(1)).await.unwrap());
     assert_eq!(commands(&primary), ["get"]);
     primary.set(&cache.key(&id(2)), entry(&id(2)).to_string());
-    until("the replica has it", || {
+    block_until("the replica has it", || {
         replica.get(&cache.key(&id(2))).is_some()
     });
     replica.forget_commands();

@@ -3,7 +3,6 @@
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use super::{container, deployed, pod, read, run, said, variables};
 use crate::support::client::{Answer, Call};
@@ -11,6 +10,7 @@ use crate::support::connection::{entry, id};
 use crate::support::process::Process;
 use crate::support::redis::{client_program, free_port, start_server};
 use crate::support::service::{Service, path};
+use crate::support::until::block_until;
 use crate::support::{Variables, directory, empty_directory, in_repository};
 
 const HIT: &str = "provider-connection-cache; hit";
@@ -156,14 +156,6 @@ impl Valkey {
     }
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(60), "not yet: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// The ports of the servers, for the test that runs itself once more.
 const PORTS: &str = "VALKEY_PORTS";
 
@@ -189,11 +181,11 @@ async fn valkey_as_deployed_serves_the_component() {
     };
     let valkey = Valkey::configured(&ports);
     let primary = valkey.start("valkey");
-    until("the primary is ready", || valkey.is_ready(valkey.primary));
+    block_until("the primary is ready", || valkey.is_ready(valkey.primary));
     let replica = valkey.start("replica");
-    until("the replica is ready", || valkey.is_ready(valkey.replica));
+    block_until("the replica is ready", || valkey.is_ready(valkey.replica));
     valkey.put().await;
-    until("the replica has it", || valkey.replica_has_it());
+    block_until("the replica has it", || valkey.replica_has_it());
 
     // With a primary that does not answer, only the replica can.
     primary.signal("STOP");
@@ -219,7 +211,7 @@ async fn valkey_as_deployed_serves_the_component() {
 
     // Without its primary the replica says nothing rather than what may have changed, and is alive.
     drop(primary);
-    until("the replica knows", || !valkey.is_ready(valkey.replica));
+    block_until("the replica knows", || !valkey.is_ready(valkey.replica));
     let alive = valkey.probe(valkey.replica, "ROLE");
     assert!(alive.status.success(), "{}", said(&alive));
     assert_eq!(
@@ -228,7 +220,7 @@ async fn valkey_as_deployed_serves_the_component() {
     );
     // Back, the primary has nothing, and soon the replica neither.
     let _primary = valkey.start("valkey");
-    until("the replica is ready again", || {
+    block_until("the replica is ready again", || {
         valkey.is_ready(valkey.replica)
     });
     assert_eq!(valkey.get().await, (404, MISS.to_owned()));

@@ -12,6 +12,7 @@ use crate::support::origin::{borrowed, origin_with, reading_through};
 use crate::support::redis::Redis;
 use crate::support::service::{READ_TOKEN, Service, path};
 use crate::support::spin;
+use crate::support::until::until;
 use provider_connection_cache_host::InstanceReuse;
 use provider_connection_origin::Fault;
 
@@ -85,14 +86,7 @@ async fn an_instance_reports_before_it_goes() {
     stats_when(&service, |stats| calls(stats, "get-summary") == 400).await;
     // Each of at least 25 instances has opened a connection of its own.
     assert!(redis.info("total_connections_received") - before > 25);
-    let start = Instant::now();
-    while redis.clients() > 0 {
-        assert!(
-            start.elapsed() < Duration::from_secs(30),
-            "an instance is held"
-        );
-        sleep(Duration::from_millis(20)).await;
-    }
+    until("no instance is held", || redis.clients() == 0).await;
 }
 
 /// It waits for a moment, not for the second that there is between two reports: on a host with an

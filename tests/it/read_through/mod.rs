@@ -11,12 +11,10 @@ mod refusals;
 mod stampede;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use provider_connection_origin::Origin;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
 
 use crate::support::cache::Cache;
 use crate::support::client::Answer;
@@ -24,6 +22,7 @@ use crate::support::connection::{entry, id};
 use crate::support::origin::{borrowed, reading_through};
 use crate::support::redis::Redis;
 use crate::support::service::{Service, path};
+use crate::support::until::until;
 
 const HIT: &str = "provider-connection-cache; hit";
 const HIT_NOT_FOUND: &str = "provider-connection-cache; hit; detail=not-found";
@@ -93,13 +92,4 @@ fn stale_key(key: &str) -> String {
 fn breaker_keys(service: &Service) -> [String; 2] {
     let key = service.key("");
     ["pause", "failures"].map(|of| key.replace("conn:", &format!("conn-origin:{of}")))
-}
-
-/// Waits until it is so, for as long as a busy machine may take.
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(30), "not yet: {what}");
-        sleep(Duration::from_millis(5)).await;
-    }
 }

@@ -2,7 +2,7 @@
 //! sabotage, which the checks must.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
 use provider_connection_origin::{Fault, Origin};
@@ -10,6 +10,7 @@ use provider_connection_origin::{Fault, Origin};
 use super::world::World;
 use crate::support::faults::Proxy;
 use crate::support::redis::Redis;
+use crate::support::until::block_until;
 
 /// As late as an answer of the origin may be that still comes in time.
 const SLOW: Duration = Duration::from_millis(200);
@@ -90,28 +91,20 @@ fn fail_over(world: &World, primary: &mut Primary, rng: &mut Rng) {
     let old = &primary.redis;
     old.command::<()>(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
     let new = Redis::start(&["--replicaof", "127.0.0.1", &old.port().to_string()]);
-    until("the link is up", || {
+    block_until("the link is up", || {
         let info: String = new.command(&["INFO", "replication"]);
         info.contains("master_link_status:up")
     });
     old.command::<()>(&["CLIENT", "PAUSE", "600000", "WRITE"]);
     sleep_up_to(200, rng);
     let offset = |redis: &Redis| redis.info("master_repl_offset");
-    until("nothing is missing", || offset(&new) == offset(old));
+    block_until("nothing is missing", || offset(&new) == offset(old));
     primary.address.lead_to(&new);
     old.kill_clients();
     sleep_up_to(200, rng);
     new.command::<()>(&["REPLICAOF", "NO", "ONE"]);
     primary.redis = new;
     world.counts.failovers.add();
-}
-
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_true() {
-        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
-        sleep(Duration::from_millis(5));
-    }
 }
 
 /// Faults of the origin of every kind, one after the other, in any order, and times without one. How

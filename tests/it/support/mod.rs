@@ -15,6 +15,7 @@ pub mod redis;
 pub mod secrets;
 pub mod service;
 pub mod spin;
+pub mod until;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
