@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Builds an example by the command of its spin.toml, which leaves it where that looks for it.
+# Builds an example by the command of its spin.toml.
 #
 #   example.sh NAME
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../examples/$1"
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# With the components, which it shares most crates with. What it ends in is left where its spin.toml looks for it.
+export CARGO_BUILD_BUILD_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 unset CARGO_TARGET_DIR
+cd "examples/$1"
 eval "$(sed -n 's/^command = "\(.*\)"$/\1/p' spin.toml)"
