@@ -170,9 +170,10 @@ async fn after_a_write_the_application_is_asked_again() {
     assert_nothing_trapped(&service.log());
 }
 
-/// The application may take a path with empty segments for that of the connection.
+/// The application may decode the path, resolve its dot segments, and overlook empty ones, before it finds
+/// the connection there.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_by_way_of_empty_segments_drops_the_entry_too() {
+async fn a_write_by_any_spelling_of_the_path_drops_the_entry_too() {
     let redis = Redis::shared();
     let service = start(&spin_toml(), redis, &[]).await;
     let key = service.key(&id(1));
@@ -181,6 +182,16 @@ async fn a_write_by_way_of_empty_segments_drops_the_entry_too() {
         format!("/v1//provider-connections/{}", id(1)),
         format!("{BASE}//{}/", id(1)),
         format!("{}//x", path(&id(1))),
+        format!("/v1/provider%2Dconnections/{}", id(1)),
+        format!("/v1%2fprovider-connections%2F{}", id(1)),
+        format!("{}%2Fdisconnect", path(&id(1))),
+        format!("{}/%ff", path(&id(1))),
+        format!("/v1/./provider-connections/{}", id(1)),
+        format!("/x/../v1/provider-connections/{}", id(1)),
+        format!("{BASE}/x/%2E%2e/{}", id(1)),
+        format!("{BASE}//../{}", id(1)),
+        format!("/../..{}", path(&id(1))),
+        format!("/v1\\provider-connections\\x\\..\\{}", id(1)),
     ] {
         redis.set(&key, entry(&id(1)).to_string());
         service.write("PUT", &place).await;

@@ -13,6 +13,7 @@ use std::cell::OnceCell;
 use std::pin::pin;
 use std::rc::Rc;
 
+use percent_encoding::percent_decode_str;
 use provider_connection_cache::connection::Id;
 use provider_connection_cache::http::action::parse_id;
 use provider_connection_cache::http::problem::{Kind, Problem};
@@ -81,14 +82,24 @@ fn is_lookup(path: &str) -> bool {
 }
 
 /// Returns the connection that a write to this path concerns. The path may go on after the id, as in
-/// `/{id}/disconnect`. Empty segments do not count: the next component may overlook them.
+/// `/{id}/disconnect`. It is read as the next component may read it: decoded, without dot segments (RFC 3986,
+/// section 6.2.2), without empty ones, and with backslashes for slashes (URL Standard, section 4.4).
 fn written(path: &str) -> Option<Id> {
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    let mut segments = Vec::new();
+    for segment in path.split(['/', '\\']) {
+        match segment {
+            "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let mut segments = segments.into_iter().filter(|segment| !segment.is_empty());
     let base = route::BASE.split('/').filter(|segment| !segment.is_empty());
     for wanted in base {
         segments.next().filter(|segment| *segment == wanted)?;
     }
-    parse_id(segments.next()?).ok()
+    Id::parse("id", segments.next()?).ok()
 }
 
 /// Lets the next component write, and then removes the entry. A caller who learns of the write never
