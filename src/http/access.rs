@@ -21,10 +21,11 @@ pub(super) fn grant(
         Ok(tokens) => tokens,
         Err(error) => return Err(Problem::new(Kind::NotConfigured, error.to_string())),
     };
-    let Some(authorization) = head.header("authorization") else {
+    let authorization = head.header("authorization");
+    let Some(token) = authorization.as_deref().and_then(bearer) else {
         return Err(challenge(Kind::Unauthorized, "show a bearer token", ""));
     };
-    match tokens.grant(bearer(&authorization).unwrap_or_default()) {
+    match tokens.grant(token) {
         Grant::Nothing => Err(challenge(
             Kind::Unauthorized,
             "the token is not a valid one",

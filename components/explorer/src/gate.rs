@@ -38,14 +38,15 @@ impl Gate {
             Ok(tokens) => tokens,
             Err(error) => return Err(Problem::new(Kind::NotConfigured, error.to_string())),
         };
-        let Some(authorization) = head.header("authorization") else {
+        let authorization = head.header("authorization");
+        let Some(token) = authorization.as_deref().and_then(bearer) else {
             return Err(challenge(
                 Kind::Unauthorized,
                 "show the token of the explorer",
                 "",
             ));
         };
-        if tokens.contains(bearer(&authorization).unwrap_or_default()) {
+        if tokens.contains(token) {
             return Ok(());
         }
         Err(challenge(

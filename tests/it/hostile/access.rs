@@ -6,6 +6,7 @@ use provider_connection_cache::http::route::{Access, ROUTES};
 use super::*;
 use crate::http::assert_problem;
 use crate::support::client::Call;
+use crate::support::secrets::EXPLORER_TOKEN;
 use crate::support::service::Service;
 
 const METHODS: [&str; 11] = [
@@ -137,6 +138,29 @@ async fn two_authorization_headers_are_no_token() {
         assert_eq!(status(answer), 401);
     }
     target.survived().await;
+}
+
+/// Only a wrong token is called one: who shows none, or another kind of credentials, is told no error (RFC 6750,
+/// section 3.1).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_is_told_from_none() {
+    let more = [("explorer_token", EXPLORER_TOKEN)];
+    let service = Service::with(Redis::shared(), &more).await;
+    let challenge = r#"Bearer realm="provider-connection-cache""#;
+    for place in [&path(&id(1)), "/explorer/api/redis"] {
+        for (shown, error) in [
+            ("Basic cmVhZDpyZWFk", ""),
+            ("Bearer", ""),
+            (READ_TOKEN, ""),
+            ("Bearer x", r#", error="invalid_token""#),
+        ] {
+            let call = Call::new("GET", place).header("authorization", shown);
+            let answer = service.send(call).await;
+            assert_eq!(answer.status, 401);
+            let said = answer.header("www-authenticate");
+            assert_eq!(said, format!("{challenge}{error}"), "{shown} at {place}");
+        }
+    }
 }
 
 /// Old and new tokens at once: who still shows the old one, and who shows the new one
