@@ -3,7 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::support::client::{Answer, Call};
 use crate::support::connection::entry;
@@ -358,6 +364,23 @@ async fn an_application_that_is_stuck_is_asked_all_the_same() {
         Vec::<String>::new()
     );
     assert_nothing_trapped(&service.log());
+}
+
+/// An empty token is nobody's. HTTP/2 keeps the space after `Bearer`, which HTTP/1 drops.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_the_application_takes_nobody_for_the_cache() {
+    let service = start(&spin_toml(), Redis::shared(), &[("origin_token", "")]).await;
+    let stream = TcpStream::connect(service.address()).await.unwrap();
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    // Not a lookup, so it is passed on.
+    let request = Request::get(format!("http://localhost{}/", path(&id(1))))
+        .header("authorization", "Bearer ")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 401);
+    assert_eq!(asked(&service), 1);
 }
 
 /// Two of it in one chain, though two caches are of no use: the second takes the first for a caller
