@@ -158,6 +158,21 @@ describe("at the same time", { concurrency: 3 }, () => {
     assert.equal(await focused(page), "id");
   });
 
+  test("who fails without a look at the token lets nobody in", async (t) => {
+    const page = await visit(t);
+    for (const [failure, text] of [
+      [{ status: 500 }, "Status 500."],
+      [{ status: 502, body: "<h1>Bad Gateway</h1>" }, "The answer was no JSON (status 502)."],
+      [{ status: 503, body: "<h1>No server</h1>" }, "The answer was no JSON (status 503)."],
+    ]) {
+      await page.route("**/api/**", (route) => route.fulfill(failure));
+      await signIn(page, "x".repeat(40));
+      await page.getByRole("alert").getByText(text).waitFor();
+      assert.ok(await page.locator("#explorer").isHidden());
+      await page.unroute("**/api/**");
+    }
+  });
+
   test("the token is kept nowhere", async (t) => {
     const page = await open(t);
     const kept = await page.evaluate(async () => ({

@@ -27,7 +27,7 @@ const say = (text) => ($("live").textContent = text);
 // Kept here and nowhere else: a reload forgets it.
 let token = null;
 
-/** An answer that is none, with text for people. Status 0: there was no answer. */
+/** An answer that is none, with text for people. Status 0: there was no answer, or none of the explorer. */
 class Problem extends Error {
   constructor(status, text) {
     super(text);
@@ -64,7 +64,7 @@ async function ask(purpose, path, { method = "GET", as = token } = {}) {
   try {
     body = body && JSON.parse(body);
   } catch {
-    throw new Problem(answer.status, `The answer was no JSON (status ${answer.status}).`);
+    throw new Problem(0, `The answer was no JSON (status ${answer.status}).`);
   }
   if (answer.ok) return body;
   if (answer.status === 401 && token) signOut("The token is not valid any more. Sign in again.");
@@ -84,8 +84,8 @@ $("sign-in").addEventListener("submit", async (event) => {
     stats = await ask("sign-in", STATS, { as: given });
   } catch (problem) {
     if (problem.status === 401) return refuse("That is not the explorer’s token.");
-    // Whoever is told that Redis is away has been let in.
-    if (problem.status < 500) return refuse(problem.message);
+    // Whoever is told that Redis is away has been let in. What else failed did not look at the token.
+    if (problem.status !== 503) return refuse(problem.message);
   } finally {
     $("sign-in").ariaBusy = null;
   }
