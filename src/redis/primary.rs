@@ -125,7 +125,9 @@ impl Primary {
         if let Some(result) = usual.race(write.as_mut()).await {
             return result;
         }
-        if self.shared.leave_to_writes() {
+        // Another write that hangs there may have left it meanwhile. The reads have a connection of their
+        // own by then.
+        if self.writes.get().is_none() && self.shared.leave_to_writes() {
             self.writes.get_or_init(|| {
                 let server = Server {
                     role: "primary-writes",

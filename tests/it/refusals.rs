@@ -139,6 +139,41 @@ async fn a_write_that_redis_holds_back_takes_no_read_away() {
     assert_nothing_trapped(&service.log());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writes_that_redis_holds_back_cost_the_reads_one_connection() {
+    let redis = Redis::start(&[]);
+    let variables = [("redis_timeout_ms", "4000"), ("stats", "off")];
+    let service = Arc::new(Service::reusing(&redis, &variables, ONE_INSTANCE).await);
+    redis.set(&service.key(&id(1)), entry(&id(1)).to_string());
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
+    redis.command::<()>(&["CLIENT", "PAUSE", "600000", "WRITE"]);
+    let before = redis.info("total_connections_received");
+    let writes = (0..8).map(|number| {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(100 * number)).await;
+            put(&service, 2, "held").await.status
+        })
+    });
+    let writes: Vec<_> = writes.collect();
+    let mut reads = 0;
+    while !writes.iter().all(tokio::task::JoinHandle::is_finished) {
+        let read = service.read("GET", &path(&id(1))).await;
+        assert_eq!(read.status, 200, "{read:?}");
+        reads += 1;
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(reads > 1, "{reads}");
+    for write in writes {
+        assert_eq!(write.await.expect("it is answered"), 503);
+    }
+    // One for the reads, and one for a write that came late.
+    let own = 1;
+    let opened = redis.info("total_connections_received") - before - own;
+    assert!((1..=2).contains(&opened), "{opened} connections");
+    assert_nothing_trapped(&service.log());
+}
+
 /// A code with which Redis refuses, and words of the reason.
 struct Told {
     code: &'static str,
