@@ -538,22 +538,21 @@ impl Cache {
     async fn read(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
         let read_through = self.read_through.as_ref();
         let begun = read_through.map_or(0, |one| one.requests_begun());
-        let found = self.share(id, lifetime).await;
+        let (mut found, mut joined) = self.share(id, lifetime).await;
         if found.is_too_old_to_share(begun) {
             // A result that is shared now was asked for after this caller had come.
-            return self.share(id, lifetime).await;
+            (found, joined) = self.share(id, lifetime).await;
         }
-        found
-    }
-
-    async fn share(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {
-        let read = pin!(self.read_alone(id, lifetime));
-        let (found, joined) = self.reads.share((id, lifetime), read).await;
         let found = Lookup::shared((found, joined));
         if joined || found.is_collapsed() {
             self.stats.increment(Counter::CoalescedLookups);
         }
         found
+    }
+
+    async fn share(&self, id: Id, lifetime: bool) -> (Lookup<Rc<Entry>>, bool) {
+        let read = pin!(self.read_alone(id, lifetime));
+        self.reads.share((id, lifetime), read).await
     }
 
     async fn read_alone(&self, id: Id, lifetime: bool) -> Lookup<Rc<Entry>> {

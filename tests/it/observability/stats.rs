@@ -3,6 +3,7 @@
 use provider_connection_cache::connection::Timestamp;
 use provider_connection_cache::http::stats_json;
 use provider_connection_cache::stats as library;
+use provider_connection_origin::Fault;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -13,7 +14,9 @@ use crate::support::origin::{borrowed, origin_with, reading_through};
 use crate::support::redis::Redis;
 use crate::support::said_by_python;
 use crate::support::service::{Service, path};
+use crate::support::until::until;
 use std::slice;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a cache counted of an operation: hits, misses, errors and calls.
@@ -199,10 +202,32 @@ async fn lookups_that_share_an_answer_are_counted_and_so_are_those_that_share_th
     assert_eq!(stats["total"]["misses"], 2);
     assert_eq!(stats["total"]["origin_requests"], 2);
     assert_eq!(stats["total"]["origin_failures"], 0);
-    origin.inject(provider_connection_origin::Fault::Status(500));
+    origin.inject(Fault::Status(500));
     assert_eq!(service.read("GET", &path(&id(3))).await.status, 404);
     let stats = stats_when(&service, |stats| calls(stats, "get-summary") == 5).await;
     assert_eq!(stats["total"]["origin_failures"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lookup_that_does_not_share_an_older_answer_is_not_counted_as_sharing_it() {
+    let redis = Redis::start(&[]);
+    let origin = origin_with(&[1]).await;
+    origin.inject(Fault::Slow(Duration::from_millis(500)));
+    let more = reading_through(&origin, &[]);
+    let service = Arc::new(Service::with(&redis, &borrowed(&more)).await);
+    let first = tokio::spawn({
+        let service = Arc::clone(&service);
+        async move { service.read("GET", &path(&id(1))).await.status }
+    });
+    until("the origin is asked", || origin.requests() == 1).await;
+    // The second joins the first, whose answer may be older than this.
+    redis.command::<()>(&["DEL", &service.key(&id(1))]);
+    assert_eq!(service.read("GET", &path(&id(1))).await.status, 200);
+    assert_eq!(first.await.unwrap(), 200);
+    assert_eq!(origin.requests(), 2);
+    service.assert_instances(1);
+    let stats = stats_when(&service, |stats| calls(stats, "get-summary") == 2).await;
+    assert_eq!(stats["total"]["coalesced_lookups"], 0);
 }
 
 /// A Redis that fails cannot be told of it. It is when it is back.
