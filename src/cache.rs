@@ -563,12 +563,13 @@ impl Cache {
             None => None,
         };
         let stored = self.look(id, lifetime).await;
+        let not_found_for = stored.not_found_for();
         let found = match &self.read_through {
             Some(read_through) => read_through.read(id, stored).await,
             None => stored.lookup(),
         };
         if let Some((edge, start)) = edge {
-            edge.keep_after_answer(start, id, &found);
+            edge.keep_after_answer(start, id, &found, not_found_for);
         }
         found
     }

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use self::slot::{Answer, Slot};
-use super::lookup::{Entry, Lookup, Outcome};
+use super::lookup::{Entry, Forward, Lookup, Outcome};
 use crate::config::CacheConfig;
 use crate::connection::{Id, Summary, Timestamp};
 use crate::edge_store::{EdgeStore, KeyValue, NotSet};
@@ -47,8 +47,6 @@ pub(super) struct EdgeCache<Store = EdgeStore> {
     keyspace: Keyspace,
     slots: NonZeroU32,
     ttl: Duration,
-    /// How long it is kept that there is no such connection.
-    negative_ttl: Duration,
     /// How long one refresh keeps others from beginning.
     refresh: Duration,
 }
@@ -70,42 +68,40 @@ impl EdgeCache {
     ) -> Option<Rc<Self>> {
         let edge = config.edge_cache.as_ref()?;
         let timeout = config.redis.timeout;
-        let origin = config.origin.as_ref();
-        let negative_ttl = origin.and_then(|origin| origin.policy.negative_ttl);
         Some(Rc::new(Self {
             store: EdgeStore::new(&edge.store, Rc::clone(timer), timeout / 2),
             keyspace: keyspace.clone(),
             slots: edge.entries,
             ttl: edge.ttl,
-            negative_ttl: negative_ttl.map(|ttl| ttl.duration()).unwrap_or_default(),
             refresh: 2 * timeout,
         }))
     }
 
-    /// Keeps the result of a read, once the lookup has been answered.
+    /// Keeps the result of a read, once the lookup has been answered. That there is no such connection is
+    /// kept for no longer than Redis holds it.
     pub(super) fn keep_after_answer(
         self: &Rc<Self>,
         start: ReadStart,
         id: Id,
         found: &Lookup<Rc<Entry>>,
+        not_found_for: Option<Duration>,
     ) {
         let entry = match found {
             Lookup::Hit(entry) => Some(entry),
-            Lookup::NotFound => None,
-            Lookup::Forwarded(forward) if forward.overtaken.is_some() => return,
-            Lookup::Forwarded(forward) => match &forward.outcome {
-                Outcome::Stored(entry) => Some(entry),
-                Outcome::NotFound => None,
-                _ => return,
-            },
-            Lookup::Absent(_) => return,
+            Lookup::NotFound if not_found_for.is_some() => None,
+            Lookup::Forwarded(Forward {
+                outcome: Outcome::Stored(entry),
+                overtaken: None,
+                ..
+            }) => Some(entry),
+            _ => return,
         };
         let (answer, lifetime) = match entry {
             Some(entry) => {
                 let summary = entry.connection.clone().summarize(now());
                 (Answer::Summary(Box::new(summary)), entry.remaining)
             }
-            None => (Answer::NotFound(id), Some(self.negative_ttl)),
+            None => (Answer::NotFound(id), not_found_for),
         };
         let edge = Rc::clone(self);
         spawn_after_answer(async move { edge.keep(start, id, answer, lifetime).await });

@@ -81,6 +81,15 @@ impl StoredValue {
         }
     }
 
+    /// Returns for how long Redis knows that there is no such connection. None if it does not, or not for
+    /// a time that was read.
+    pub(super) fn not_found_for(&self) -> Option<Duration> {
+        match self.content {
+            Content::Marker(Marker::NotFound) => self.remaining,
+            _ => None,
+        }
+    }
+
     /// Returns true unless it is a marker with a stale entry in it, and lives as long as that.
     pub(super) fn is_brief(&self) -> bool {
         let bytes = self.bytes.as_deref().unwrap_or_default();

@@ -13,11 +13,13 @@ use crate::support::origin::{borrowed, origin_with, reading_through};
 use crate::support::redis::Redis;
 use crate::support::secrets::CIPHERTEXT;
 use crate::support::service::{LASTING, READ_TOKEN, Service, WRITE_TOKEN, path};
+use crate::support::until::until_answered;
 use crate::support::{Storage, assert_nothing_trapped, empty_directory, in_repository, variables};
 
 const LONG: (&str, &str) = ("edge_cache_ttl_ms", "3600000");
 const HIT: &str = "provider-connection-cache; hit";
 const EDGE_HIT: &str = "provider-connection-cache; hit; detail=edge";
+const NOT_FOUND: &str = "provider-connection-cache; fwd=miss; fwd-status=404";
 
 /// Each request has an instance of its own: what is remembered, the host remembers.
 const ONE_REQUEST: InstanceReuse = InstanceReuse {
@@ -240,6 +242,32 @@ async fn what_is_corrupt_or_not_to_be_stored_is_not_kept() {
         assert_eq!(lookup(&passing, 1).await.status, 200);
         assert_eq!(origin.requests(), count);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_there_is_nothing_is_kept_no_longer_than_the_origin_allows() {
+    let redis = Redis::start(&[]);
+    let origin = origin_with(&[]).await;
+    let more = [LONG, ("negative_ttl", "3600")];
+    let service = service(&redis, &borrowed(&reading_through(&origin, &more))).await;
+    origin.set_cache_control(Some("no-store")).unwrap();
+    for count in 1..20 {
+        let missing = lookup(&service, 1).await;
+        assert_eq!(
+            (missing.status, missing.header("cache-status")),
+            (404, NOT_FOUND)
+        );
+        assert_eq!(origin.requests(), count);
+    }
+    origin.set_cache_control(Some("max-age=1")).unwrap();
+    for _ in 0..20 {
+        assert_eq!(lookup(&service, 2).await.status, 404);
+    }
+    origin.insert(&entry(&id(2))).unwrap();
+    until_answered("it is found", async || {
+        lookup(&service, 2).await.status == 200
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,7 +64,6 @@ impl World {
                 keyspace: Keyspace::new(""),
                 slots: NonZeroU32::MIN,
                 ttl: Duration::from_secs(60),
-                negative_ttl: Duration::ZERO,
                 refresh: Duration::from_secs(1),
             },
             id: Id::parse("id", "0192f3a4-5b6c-7d8e-9f00-000000000001").unwrap(),
