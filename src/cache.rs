@@ -245,12 +245,7 @@ impl Cache {
                 self.stats.increment(Counter::EdgeHits);
                 Lookup::NotFound
             }
-            Known::Nothing { written } => {
-                if written {
-                    self.read_from_primary(id);
-                }
-                self.read_summary_from_redis(id).await
-            }
+            Known::Nothing => self.read_summary_from_redis(id).await,
         }
     }
 
@@ -559,7 +554,13 @@ impl Cache {
         // Only a read of the lifetime can be kept.
         let edge = self.edge_cache.as_ref().filter(|_| lifetime);
         let edge = match edge {
-            Some(edge) => Some((edge, Box::pin(edge.begin(id, now())).await)),
+            Some(edge) => {
+                let start = Box::pin(edge.begin(id, now())).await;
+                if start.is_soon_after_a_write() {
+                    self.read_from_primary(id);
+                }
+                Some((edge, start))
+            }
             None => None,
         };
         let stored = self.look(id, lifetime).await;

@@ -6,7 +6,8 @@
 //!
 //! The store has no compare-and-set. An answer that was read before a write must not come back after
 //! it, so each write leaves a new number under a key of its own. A read keeps its answer only if the
-//! number is that from before the read, and takes it back if the number changed meanwhile.
+//! number is that from before the read, and takes it back if the number changed meanwhile. A replica may
+//! not know of the write yet, so the time of it stands beside the number.
 //! `docs/edge-cache.md` has the interleavings that remain.
 
 #[cfg(test)]
@@ -37,8 +38,8 @@ pub(super) enum Known {
     },
     /// There is no such connection.
     NotFound,
-    /// Nothing. The connection may have been `written` through this host.
-    Nothing { written: bool },
+    /// Nothing.
+    Nothing,
 }
 
 /// The edge cache.
@@ -51,12 +52,28 @@ pub(super) struct EdgeCache<Store = EdgeStore> {
     refresh: Duration,
 }
 
+/// For so long after a write through this host, a replica may not know of it: as long as Redis bears with
+/// a silent primary by default (`repl-timeout`).
+const CATCHING_UP: Duration = Duration::from_secs(60);
+
 /// The moment before a read of Redis.
 #[derive(Clone)]
 pub(super) struct ReadStart {
     at: Timestamp,
-    /// The number that the last write left, if there was one.
+    /// What the last write left, if there was one: when it ended, and a number.
     write: Option<Vec<u8>>,
+}
+
+impl ReadStart {
+    /// Returns true if a connection of the slot was written so lately that what a replica says of it must
+    /// not be kept.
+    pub(super) fn is_soon_after_a_write(&self) -> bool {
+        let write = self.write.as_deref().and_then(|write| {
+            let (at, _number) = str::from_utf8(write).ok()?.split_once(' ')?;
+            Timestamp::parse(at)
+        });
+        write.is_some_and(|at| self.at < at.after(CATCHING_UP))
+    }
 }
 
 impl EdgeCache {
@@ -109,8 +126,9 @@ impl EdgeCache {
 
     /// Drops connections that were written.
     pub(super) async fn forget_all(&self, ids: &[Id]) -> Result<(), NotSet> {
+        let now = now();
         for id in ids {
-            self.forget(*id, random::number()).await?;
+            self.forget(*id, now, random::number()).await?;
         }
         Ok(())
     }
@@ -120,9 +138,8 @@ impl<Store: KeyValue> EdgeCache<Store> {
     /// Returns what the slot says of a connection at `now`. A time in the future is that of a clock
     /// that was set back since: it says nothing.
     pub(super) async fn get(&self, id: Id, now: Timestamp) -> Known {
-        let nothing = |written| Known::Nothing { written };
         let Some(bytes) = self.store.get(&self.key(id, "slot")).await else {
-            return nothing(false);
+            return Known::Nothing;
         };
         match Slot::decode(id, &bytes, now) {
             Some(Slot::Kept {
@@ -136,8 +153,7 @@ impl<Store: KeyValue> EdgeCache<Store> {
                     due: now.micros() - from.micros() > until.micros() - now.micros(),
                 },
             },
-            Some(Slot::Written(_)) => nothing(true),
-            Some(Slot::Kept { .. }) | None => nothing(false),
+            _ => Known::Nothing,
         }
     }
 
@@ -179,11 +195,12 @@ impl<Store: KeyValue> EdgeCache<Store> {
         }
     }
 
-    /// Drops a connection that was written. Reads that are under way will not bring it back, because
-    /// no other write has this number.
-    async fn forget(&self, id: Id, number: u64) -> Result<(), NotSet> {
-        let number = number.to_be_bytes();
-        self.store.set(&self.key(id, "write"), &number).await?;
+    /// Drops a connection that was written by `now`. Reads that are under way will not bring it back,
+    /// because no other write has this number.
+    async fn forget(&self, id: Id, now: Timestamp, number: u64) -> Result<(), NotSet> {
+        let write = format!("{now} {number:016x}");
+        let key = self.key(id, "write");
+        self.store.set(&key, write.as_bytes()).await?;
         let slot = Slot::Written(id).encode();
         self.store.set(&self.key(id, "slot"), &slot).await
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use provider_connection_cache_host::{App, Grants, LogSink};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -11,7 +12,7 @@ use crate::support::connection::{connection, entry, id};
 use crate::support::redis::Redis;
 use crate::support::service::{READ_TOKEN, Service, WRITE_TOKEN, path};
 use crate::support::until::block_until;
-use crate::support::{Variables, assert_nothing_trapped};
+use crate::support::{Variables, assert_nothing_trapped, lean_component, options};
 
 const HIT: &str = "provider-connection-cache; hit";
 
@@ -175,4 +176,34 @@ async fn the_lean_component_reads_from_the_replica_too() {
     assert!(cache.exists(&id(2)).await.unwrap());
     assert_eq!(cache.get_many(&[id(2)]).await.unwrap().len(), 1);
     assert_eq!(commands(&replica), ["get", "mget"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_write_through_the_host_its_edge_cache_keeps_nothing_older_from_the_replica() {
+    let (primary, replica) = primary_and_replica();
+    let mut variables = variables(&primary, &replica, "30000");
+    variables.insert("edge_cache_ttl_ms".to_owned(), "3600000".to_owned());
+    let grants = Grants {
+        allowed_outbound_hosts: vec![primary.address(), replica.address()],
+        key_value_stores: vec!["default".to_owned()],
+    };
+    let log = LogSink::memory();
+    let app = App::from_component(&lean_component(), &grants, options(variables, &log));
+    let app = Arc::new(app.expect("the component loads"));
+    let instance = || Cache::instance_of(Arc::clone(&app), log.clone(), String::new());
+    let (mut writer, mut other) = (instance().await, instance().await);
+    primary.set(&writer.key(&id(1)), entry(&id(1)).to_string());
+    block_until("the replica has it", || {
+        replica.get(&writer.key(&id(1))).is_some()
+    });
+    // From here on the replica hears of nothing new, and answers what it has.
+    replica.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    assert!(writer.delete(&id(1)).await.unwrap());
+    for _ in 0..20 {
+        // What is found may be kept a moment after the answer.
+        other.lookup(&id(1)).await.unwrap();
+        other.wait(Duration::from_millis(10)).await;
+        assert_eq!(writer.get_summary(&id(1)).await.unwrap(), None);
+    }
+    assert_nothing_trapped(&log.contents());
 }

@@ -102,7 +102,7 @@ impl World {
             turn().await;
             let writes = world.redis.get() + 1;
             world.redis.set(writes);
-            world.edge.forget(world.id, number).await.unwrap();
+            world.edge.forget(world.id, NOW, number).await.unwrap();
             world.acknowledged.set(world.acknowledged.get().max(writes));
         })
     }
@@ -214,10 +214,7 @@ fn an_instance_that_ends_in_between_leaves_an_older_answer_until_it_runs_out() {
     let later = NOW.after(Duration::from_secs(60));
     let mut get = Box::pin(world.edge.get(world.id, later));
     assert!(poll(get.as_mut()).is_pending());
-    assert!(matches!(
-        poll(get.as_mut()),
-        Poll::Ready(Known::Nothing { written: false })
-    ));
+    assert!(matches!(poll(get.as_mut()), Poll::Ready(Known::Nothing)));
 }
 
 /// Without the numbers that writes leave, an older answer stays: these tests can fail.
