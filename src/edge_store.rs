@@ -29,7 +29,7 @@ enum State {
     Unusable,
 }
 
-/// The store did not take a value.
+/// The store did not confirm that it took a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotSet;
 

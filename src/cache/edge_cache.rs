@@ -189,8 +189,9 @@ impl<Store: KeyValue> EdgeCache<Store> {
             until: start.at.after(ttl),
         };
         let key = self.key(id, "slot");
-        let kept = self.store.set(&key, &slot.encode()).await;
-        if kept.is_ok() && self.last_write(id).await != start.write {
+        // A store that did not answer in time may have taken it all the same.
+        let _logged = self.store.set(&key, &slot.encode()).await;
+        if self.last_write(id).await != start.write {
             let _logged = self.store.set(&key, &Slot::Written(id).encode()).await;
         }
     }

@@ -17,6 +17,10 @@ use crate::redis::Keyspace;
 
 const NOW: Timestamp = Timestamp::MIN;
 
+fn id() -> Id {
+    Id::parse("id", "0192f3a4-5b6c-7d8e-9f00-000000000001").unwrap()
+}
+
 /// Waits until the schedule gives the actor its next turn.
 async fn turn() {
     let mut waited = false;
@@ -28,19 +32,28 @@ async fn turn() {
 }
 
 /// The store of the host: each call is one turn.
-#[derive(Clone, Default)]
-struct Store(Rc<RefCell<BTreeMap<String, Vec<u8>>>>);
+#[derive(Default)]
+struct Store {
+    values: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// Whether it says of an answer that it did not take it, although it did: it was too slow.
+    is_slow: Cell<bool>,
+}
 
 impl KeyValue for Store {
     async fn get(&self, key: &str) -> Option<Vec<u8>> {
         turn().await;
-        self.0.borrow().get(key).cloned()
+        self.values.borrow().get(key).cloned()
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), NotSet> {
         turn().await;
-        self.0.borrow_mut().insert(key.to_owned(), value.to_vec());
-        Ok(())
+        let mut values = self.values.borrow_mut();
+        values.insert(key.to_owned(), value.to_vec());
+        let is_answer = matches!(Slot::decode(id(), value, NOW), Some(Slot::Kept { .. }));
+        match is_answer && self.is_slow.get() {
+            true => Err(NotSet),
+            false => Ok(()),
+        }
     }
 }
 
@@ -66,7 +79,7 @@ impl World {
                 ttl: Duration::from_secs(60),
                 refresh: Duration::from_secs(1),
             },
-            id: Id::parse("id", "0192f3a4-5b6c-7d8e-9f00-000000000001").unwrap(),
+            id: id(),
             redis: Cell::new(0),
             acknowledged: Cell::new(0),
         })
@@ -194,6 +207,16 @@ fn nor_do_two_reads_beside_a_write_or_a_read_beside_two_writes() {
     ] {
         assert_eq!(found.too_old_at_the_end, 0, "{found:?}");
     }
+}
+
+/// What the store says of an answer may be wrong. What it says of a write is told to its caller.
+#[test]
+fn a_read_takes_an_older_answer_back_that_the_store_took_too_late_to_say_so() {
+    let found = explore(|world| {
+        world.edge.store.is_slow.set(true);
+        vec![world.read(), world.write(1)]
+    });
+    assert_eq!(found.too_old_at_the_end, 0, "{found:?}");
 }
 
 /// An instance that ends while it takes an answer back leaves it there, for as long as an answer is
