@@ -365,7 +365,8 @@ impl Link {
         deadline: &Deadline,
     ) -> Result<Reply, Error> {
         let connection = &checkout.connection;
-        let now = deadline.begun();
+        // What is sent again has waited, but not on this connection.
+        let now = deadline.begun().max(connection.opened);
         let silent = connection.measure_silence(now);
         let shorter = silent.then(|| deadline.at_most(PROBE_TIMEOUT));
         let deadline = shorter.as_ref().unwrap_or(deadline);

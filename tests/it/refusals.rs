@@ -12,7 +12,7 @@ use crate::support::assert_nothing_trapped;
 use crate::support::client::Answer;
 use crate::support::connection::{entry, id};
 use crate::support::empty_directory;
-use crate::support::faults::Proxy;
+use crate::support::faults::{Fault, Proxy};
 use crate::support::redis::{Redis, free_port, start_server};
 use crate::support::service::{LASTING, Service, path};
 use crate::support::until::until_answered;
@@ -171,6 +171,48 @@ async fn many_writes_that_redis_holds_back_cost_the_reads_one_connection() {
     let own = 1;
     let opened = redis.info("total_connections_received") - before - own;
     assert!((1..=2).contains(&opened), "{opened} connections");
+    assert_nothing_trapped(&service.log());
+}
+
+/// A lookup that was behind the write, and is sent again, has waited for long. That says nothing of the
+/// connection that it is sent on then, which others share.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_a_distant_redis_holds_back_takes_no_read_away() {
+    let redis = Redis::start(&[]);
+    let proxy = Proxy::to(&redis).await;
+    proxy.set(Fault::Slow(Duration::from_millis(40)));
+    let address = proxy.address();
+    let variables = [
+        ("redis_address", address.as_str()),
+        ("redis_timeout_ms", "4000"),
+    ];
+    let service = Arc::new(Service::reusing(&redis, &variables, ONE_INSTANCE).await);
+    let read = |number: usize| {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move { service.read("GET", &path(&id(number))).await })
+    };
+    for number in 0..100 {
+        redis.set(&service.key(&id(number)), entry(&id(number)).to_string());
+    }
+    assert_eq!(read(0).await.unwrap().status, 200);
+    redis.command::<()>(&["CLIENT", "PAUSE", "600000", "WRITE"]);
+    let held = tokio::spawn({
+        let service = Arc::clone(&service);
+        async move { put(&service, 100, "held").await.status }
+    });
+    sleep(Duration::from_millis(50)).await;
+    let mut reads = vec![read(0)];
+    // The write is left alone after a quarter of the deadline.
+    sleep(Duration::from_millis(1_000)).await;
+    for number in 1..100 {
+        reads.push(read(number));
+        sleep(Duration::from_millis(3)).await;
+    }
+    for read in reads {
+        let read = read.await.expect("it is answered");
+        assert_eq!(read.status, 200, "{read:?}");
+    }
+    assert_eq!(held.await.expect("it is answered"), 503);
     assert_nothing_trapped(&service.log());
 }
 
