@@ -124,14 +124,15 @@ async fn forward(client: TcpStream, port: u16, (fault, on_loss): Faults) {
     for stream in [&client, &server] {
         stream.set_nodelay(true).expect("TCP");
     }
-    let (from_client, to_client) = client.into_split();
+    // Dropping it ends the connection, which the client must not see before `on_loss` has run.
+    let (from_client, mut to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let is_open = AtomicBool::new(false);
     let loses = AtomicBool::new(false);
     // Where one side ends, so does the other.
     tokio::select! {
         () = forward_commands(from_client, to_server, &is_open, (&fault, &loses)) => {}
-        () = forward_replies(from_server, to_client, &is_open, (&fault, &loses)) => {
+        () = forward_replies(from_server, &mut to_client, &is_open, (&fault, &loses)) => {
             if loses.load(Ordering::Acquire) && let Some(then) = on_loss.lock().unwrap().take() {
                 then();
             }
@@ -165,7 +166,7 @@ async fn forward_commands(
 
 async fn forward_replies(
     mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    to: &mut OwnedWriteHalf,
     is_open: &AtomicBool,
     (fault, loses): (&Mutex<Fault>, &AtomicBool),
 ) {
