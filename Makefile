@@ -1,7 +1,7 @@
 # `make help` lists the targets; docs/configuration.md says what the settings of `make up` mean.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help tools build up scale-out test interleavings soak interface screenshots fuzz bench bench-smoke check rust-consumer python-consumer middleware key-value-probe plug templates package clean
+.PHONY: help tools build up scale-out test interleavings soak interface screenshots fuzz bench bench-smoke check rust-consumer python-consumer middleware probes plug templates package clean
 
 # The settings of `make up`, on the command line or in the environment. They are handed on
 # to the letter: a `$` in a password is not make's.
@@ -23,9 +23,9 @@ $(if $(UNKNOWN),$(error unknown setting $(UNKNOWN)$(foreach name,$(shell scripts
 	(did you mean $(name)?)); `make help` names the settings))
 
 COMPONENT := provider-connection-cache
-# The library, the components over it, and one that tests the hosts.
+# The library, the components over it, and those that only tests use.
 COMPONENTS := $(addprefix -p ,$(COMPONENT) $(COMPONENT)-component $(COMPONENT)-service \
-	$(COMPONENT)-middleware provider-connection-explorer key-value-probe)
+	$(COMPONENT)-middleware provider-connection-explorer key-value-probe cancellation-probe)
 HOST := provider-connection-cache-host
 TARGET := wasm32-unknown-unknown
 
@@ -50,7 +50,7 @@ scale-out: ## serve on two hosts, over a primary and a replica with TLS: deploy/
 
 build_it = scripts/step.sh "building the tests" cargo test --no-run --profile host -p $(COMPONENT) --test it
 
-test: rust-consumer python-consumer middleware key-value-probe templates ## run every test, against a real Redis (SPIN=/path/to/spin: on Spin)
+test: rust-consumer python-consumer middleware probes templates ## run every test, against a real Redis (SPIN=/path/to/spin: on Spin)
 	@scripts/test.sh
 
 interleavings: build ## try every order of Redis commands in small scenarios (REPLAY='…' one schedule, SCENARIO=… some)
@@ -112,9 +112,9 @@ rust-consumer middleware:
 
 python-consumer: build dist/python-consumer.wasm ## build examples/python-consumer
 
-key-value-probe: tools ## build tests/key-value, which tests the key-value stores of the hosts
-	@unset CARGO_TARGET_DIR && scripts/step.sh "building tests/key-value" \
-		cargo build --release --package $@ --target wasm32-wasip2
+probes: tools ## build the components in tests/: for the hosts' key-value stores, and for calls that are given up
+	@unset CARGO_TARGET_DIR && scripts/step.sh "building the components in tests/" \
+		cargo build --release --package key-value-probe --package cancellation-probe --target wasm32-wasip2
 
 # With the tools that the example lists, in 8 s, so only if something changed.
 dist/python-consumer.wasm: $(wildcard $(addprefix examples/python-consumer/,*.py wit/*.wit requirements.txt spin.toml)) \

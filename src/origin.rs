@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use spin_sdk::wasip3::http::client;
-use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme};
+use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme, Trailers};
 use spin_sdk::wasip3::wit_future;
+use spin_sdk::wit_bindgen::rt::async_support::FutureReader;
 
 pub(crate) use self::cache_control::{CacheControl, Freshness};
 pub use self::error::Error;
@@ -25,6 +26,7 @@ use crate::connection::{Id, ProviderConnection, entry};
 use crate::log;
 use crate::rt::clock;
 use crate::rt::deadline::Timer;
+use crate::rt::future_write::Write;
 use crate::rt::stream;
 use crate::rt::timings::{self, Part};
 use crate::rt::trace;
@@ -139,7 +141,9 @@ impl Origin {
     }
 
     async fn exchange(&self, id: Id) -> Result<Fetched, Failure> {
-        let response = (self.send)(self.request(id)?).await;
+        let (writer, trailers) = wit_future::new(|| Ok(None));
+        let sent = (self.send)(self.request(id, trailers)?);
+        let response = Write::new(writer, Ok(None)).beside(sent).await;
         let response = response.map_err(|error| Error::from_send(&error))?;
         let status = response.get_status_code();
         let head = Head::read(&response.get_headers());
@@ -160,7 +164,11 @@ impl Origin {
         })
     }
 
-    fn request(&self, id: Id) -> Result<Request, Error> {
+    fn request(
+        &self,
+        id: Id,
+        trailers: FutureReader<Result<Option<Trailers>, ErrorCode>>,
+    ) -> Result<Request, Error> {
         let mut headers = vec![
             ("accept".to_owned(), b"application/json".to_vec()),
             ("accept-encoding".to_owned(), b"identity".to_vec()),
@@ -176,7 +184,6 @@ impl Origin {
         }
         let refused = |()| Error::NotAllowed;
         let headers = Fields::from_list(&headers).map_err(|_| Error::NotAllowed)?;
-        let (_, trailers) = wit_future::new(|| Ok(None));
         let (request, _sent) = Request::new(headers, None, trailers, None);
         let url = &self.config.url;
         let scheme = match url.is_https() {
@@ -243,11 +250,14 @@ fn connection(id: Id, body: &[u8]) -> Result<ProviderConnection, Error> {
 
 /// Reads the whole body of a response.
 async fn body(response: Response) -> Result<Vec<u8>, Error> {
-    let (_, result) = wit_future::new(|| Ok(()));
+    let (writer, result) = wit_future::new(|| Ok(()));
     let (mut bytes, trailers) = Response::consume_body(response, result);
-    let body = stream::read(&mut bytes, MAX_BODY).await;
-    let body = body.ok_or(Error::TooLarge)?;
-    // The trailers themselves do not matter, but their error tells that the body was cut off.
-    trailers.await.map_err(|_| Error::CutOff)?;
-    Ok(body)
+    let whole = async {
+        let body = stream::read(&mut bytes, MAX_BODY).await;
+        let body = body.ok_or(Error::TooLarge)?;
+        // The trailers themselves do not matter, but their error tells that the body was cut off.
+        trailers.await.map_err(|_| Error::CutOff)?;
+        Ok(body)
+    };
+    Write::new(writer, Ok(())).beside(whole).await
 }

@@ -69,7 +69,8 @@ const NOTHING: &str = "return 0";
 /// This many bytes show that a value is too large for an entry.
 const CAP: usize = MAX_STORED + 1;
 
-/// The size of the largest entry that the cache writes. What others write may be larger.
+/// The size of the largest entry that is written over HTTP. Over WIT, characters that JSON escapes make it up
+/// to six times as large, and what others write may be larger still.
 const LARGEST_ENTRY: usize = 64 << 10;
 
 /// The batches of an instance may have this much of entries in memory at a time, in bytes: as much as

@@ -5,6 +5,7 @@ pub mod backpressure;
 pub mod clock;
 mod current;
 pub mod deadline;
+pub(crate) mod future_write;
 mod notify;
 pub mod once;
 pub(crate) mod random;

@@ -7,6 +7,7 @@
 mod support;
 
 mod application;
+mod cancellation;
 mod coalescing;
 mod conformance;
 mod connections;

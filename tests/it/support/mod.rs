@@ -150,7 +150,13 @@ pub fn application() -> PathBuf {
 /// The component that does with a key-value store what its requests say.
 pub fn key_value_probe() -> PathBuf {
     let built = "target/wasm32-wasip2/release/key_value_probe.wasm";
-    made(built, "make key-value-probe")
+    made(built, "make probes")
+}
+
+/// The component that calls the cache, and gives the call up.
+pub fn cancellation_probe() -> PathBuf {
+    let built = "target/wasm32-wasip2/release/cancellation_probe.wasm";
+    made(built, "make probes")
 }
 
 fn built(path: &str) -> PathBuf {
