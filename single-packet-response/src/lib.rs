@@ -19,8 +19,8 @@
 //!    response, and before anything else of the instance. A write that is there already is read only
 //!    after whatever else has become ready, such as replies of Redis to other requests.
 //!
-//! It keeps the request until then, too. If hyper gets ahead, and the request's own body is gone unread, hyper 1.10, which
-//! Spin links, ends the connection without the answer's.
+//! It also keeps the request until the body has been read. If hyper gets ahead, and the request's own body is gone
+//! unread, hyper 1.10, which Spin links, ends the connection without the answer's.
 //!
 //! Measured on Spin, one answer in 10,000 or fewer still waits, whatever the number of callers. What is left is
 //! the host's: `docs/upstream.md` in this repository.
