@@ -7,7 +7,7 @@
 //! The store has no compare-and-set. An answer that was read before a write must not come back after
 //! it, so each write leaves a new number under a key of its own. A read keeps its answer only if the
 //! number is that from before the read, and takes it back if the number changed meanwhile. A replica may
-//! not know of the write yet, so the time of it stands beside the number.
+//! not know of the write yet, so the time of the write precedes its number.
 //! `docs/edge-cache.md` has the interleavings that remain.
 
 #[cfg(test)]
@@ -68,11 +68,9 @@ impl ReadStart {
     /// Returns true if a connection of the slot was written so lately that what a replica says of it must
     /// not be kept.
     pub(super) fn is_soon_after_a_write(&self) -> bool {
-        let write = self.write.as_deref().and_then(|write| {
-            let (at, _number) = str::from_utf8(write).ok()?.split_once(' ')?;
-            Timestamp::parse(at)
-        });
-        write.is_some_and(|at| self.at < at.after(CATCHING_UP))
+        let micros = self.write.as_deref().and_then(<[u8]>::first_chunk);
+        let at = micros.and_then(|micros| Timestamp::from_micros(i64::from_be_bytes(*micros)));
+        at.is_some_and(|at| self.at < at.after(CATCHING_UP))
     }
 }
 
@@ -199,9 +197,8 @@ impl<Store: KeyValue> EdgeCache<Store> {
     /// Drops a connection that was written by `now`. Reads that are under way will not bring it back,
     /// because no other write has this number.
     async fn forget(&self, id: Id, now: Timestamp, number: u64) -> Result<(), NotSet> {
-        let write = format!("{now} {number:016x}");
-        let key = self.key(id, "write");
-        self.store.set(&key, write.as_bytes()).await?;
+        let write = [now.micros().to_be_bytes(), number.to_be_bytes()].concat();
+        self.store.set(&self.key(id, "write"), &write).await?;
         let slot = Slot::Written(id).encode();
         self.store.set(&self.key(id, "slot"), &slot).await
     }
