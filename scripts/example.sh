@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# With the components, which it shares most crates with. What it ends in is left where its spin.toml looks for it.
+# Shares what was compiled for the components. Cargo leaves the result where the spin.toml of the example looks for it.
 export CARGO_BUILD_BUILD_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 unset CARGO_TARGET_DIR
 cd "examples/$1"

@@ -83,7 +83,8 @@ pub fn finish(request: &Request, result: Result<Answer, Problem>) -> Answer {
     }
 }
 
-/// Hands the answer to a request, or to what is left of it, to the host, in one packet.
+/// Hands an answer to the host, in one packet. Keeps the request, or what is left of it, until the content
+/// has been read.
 pub async fn send(answer: Answer, request: Box<dyn Any>) -> Result<Response, ErrorCode> {
     let headers = answer.headers.into_iter();
     let headers = headers.map(|(name, value)| (name.to_owned(), value.into_owned().into_bytes()));
