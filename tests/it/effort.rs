@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::support::connection::{entry, id};
-use crate::support::handler::{Instance, handle};
+use crate::support::handler::{HttpInstance, handle};
 use crate::support::redis::Redis;
 use crate::support::service::{BASE, READ_TOKEN, WRITE_TOKEN, path};
 use crate::support::{options, variables};
@@ -159,7 +159,7 @@ impl log::Log for Messages {
     fn flush(&self) {}
 }
 
-impl Instance {
+impl HttpInstance {
     async fn over(redis: &Redis, edge_cache: bool) -> Self {
         let given = [
             ("read_token", READ_TOKEN),
@@ -222,7 +222,7 @@ async fn each_kind_of_request_takes_what_it_should() {
     let mut wrong = Vec::new();
     println!("{:22} instructions entries calls streams", "");
     for kind in Kind::all() {
-        let mut instance = Instance::over(&redis, kind.edge_cache).await;
+        let mut instance = HttpInstance::over(&redis, kind.edge_cache).await;
         if kind.edge_cache {
             instance.until_kept(&kind).await;
         }

@@ -13,7 +13,7 @@ use crate::support::connection::{entry, id};
 use crate::support::redis::Redis;
 use crate::support::service::{READ_TOKEN, Service, WRITE_TOKEN, path};
 use crate::support::spin;
-use crate::support::until::until_answered;
+use crate::support::until::{until, until_answered};
 
 async fn service(redis: &Redis, timeout_ms: &str) -> Service {
     let service = Service::with(redis, &[("redis_timeout_ms", timeout_ms)]).await;
@@ -54,7 +54,7 @@ async fn send_and_disconnect(service: &Service) {
 /// connections to Redis.
 async fn nothing_is_left(redis: &Redis, service: &Service) {
     until_answered("a hit", async || is_hit(service).await).await;
-    until_answered("no connection", async || redis.clients() == 0).await;
+    until("no connection", || redis.clients() == 0).await;
     until_answered("a hit", async || is_hit(service).await).await;
 }
 
@@ -141,7 +141,7 @@ async fn a_caller_that_goes_away_while_its_instance_connects_does_not_take_other
         let mut first = TcpStream::connect(service.address()).await.expect("a port");
         let sent = first.write_all(request.as_bytes()).await;
         sent.expect("the service reads");
-        until_answered("an instance", async || made() > instances).await;
+        until("an instance", || made() > instances).await;
         let target = path(&id(1));
         let others = join_all((0..8).map(|_| service.read("GET", &target)));
         let leave_and_go_on = async {
@@ -158,7 +158,7 @@ async fn a_caller_that_goes_away_while_its_instance_connects_does_not_take_other
         let made = (made() - instances) as u64;
         assert!(opened <= made, "{opened} connections, {made} instances");
         // The next round meets a cold instance.
-        until_answered("no connection", async || redis.clients() == 0).await;
+        until("no connection", || redis.clients() == 0).await;
     }
     assert_nothing_trapped(&service.log());
 }

@@ -15,7 +15,7 @@ use crate::support::empty_directory;
 use crate::support::faults::{Fault, Proxy};
 use crate::support::redis::{Redis, free_port, start_server};
 use crate::support::service::{LASTING, Service, path};
-use crate::support::until::until_answered;
+use crate::support::until::{until, until_answered};
 
 /// One instance for all requests of a test.
 const ONE_INSTANCE: InstanceReuse = InstanceReuse {
@@ -398,7 +398,7 @@ async fn a_disk_that_fails_stops_writes_and_no_lookup() {
     // Redis cannot replace a directory by its file.
     std::fs::create_dir(directory.join("dump.rdb")).unwrap();
     redis.command::<()>(&["BGSAVE"]);
-    until_answered("the save fails", async || {
+    until("the save fails", || {
         let info: String = redis.command(&["INFO", "persistence"]);
         info.contains("rdb_last_bgsave_status:err")
     })
@@ -483,7 +483,7 @@ fn cluster_node(name: &str, slots: [&str; 2]) -> Redis {
 }
 
 async fn is_up(node: &Redis) {
-    until_answered("the cluster is up", async || {
+    until("the cluster is up", || {
         let info: String = node.command(&["CLUSTER", "INFO"]);
         info.contains("cluster_state:ok")
     })
@@ -547,7 +547,7 @@ async fn a_sentinel_is_named() {
     );
     std::fs::write(&file, text).unwrap();
     let _sentinel = start_server(&[file.to_str().unwrap(), "--sentinel"]);
-    until_answered("it listens", async || {
+    until("it listens", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
     })
     .await;

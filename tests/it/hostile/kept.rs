@@ -10,10 +10,10 @@ use hyper::Request;
 use hyper::body::{Body, Bytes, Frame};
 use provider_connection_cache_host::LogSink;
 use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
-use tokio::task::yield_now;
 
 use super::*;
-use crate::support::handler::{self, Instance};
+use crate::support::handler::{self, HttpInstance};
+use crate::support::until::until;
 use crate::support::{options, variables};
 
 /// A body of so many chunks, after which nothing comes.
@@ -48,7 +48,7 @@ impl Drop for Unfinished {
 async fn assert_kept(headers: &[(&str, &str)], chunks: usize, status: u16) {
     let given = [("write_token", WRITE_TOKEN)];
     let options = options(variables(Redis::shared(), &given), &LogSink::memory());
-    let Instance { mut store, service } = Instance::new(options).await;
+    let HttpInstance { mut store, service } = HttpInstance::new(options).await;
     let is_gone = Arc::new(AtomicBool::new(false));
     let is_there = || !is_gone.load(Ordering::Relaxed);
     let mut request = Request::put(format!("http://localhost{}", path(&id(1))));
@@ -64,9 +64,7 @@ async fn assert_kept(headers: &[(&str, &str)], chunks: usize, status: u16) {
         let answer = handler::answer(accessor, &service, request).await;
         assert!(is_there(), "{status}: gone before the answer is read");
         assert_eq!(handler::read(accessor, answer).await.status(), status);
-        while is_there() {
-            yield_now().await;
-        }
+        until("the body is gone", || !is_there()).await;
     };
     store.run_concurrent(kept).await.expect("no trap");
 }

@@ -12,13 +12,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::middleware::Middleware;
 use crate::model::{Condition, Effect, Outcome, Seen};
 use crate::support::cache::{
     Cache, Error, Functions, LookupResult, Precondition, ProviderConnection, Removal,
     SourcedLookupResult,
 };
 use crate::support::connection::{entry as json, from_json, id};
+use crate::support::handler::HttpInstance;
 use crate::support::redis::Redis;
 
 /// Longer than any run, counted in its steps.
@@ -206,7 +206,7 @@ type Asked = (Call, oneshot::Sender<Said>);
 /// What an instance answers calls with.
 pub enum Guest {
     Cache(Box<Cache>, Arc<Revisions>),
-    Middleware(Middleware),
+    Middleware(HttpInstance),
 }
 
 /// A running instance. It dies when this is dropped, and its connections with it.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
+use provider_connection_cache_host::wasmtime;
 use provider_connection_cache_host::wasmtime::component::{Accessor, Resource};
-use provider_connection_cache_host::wasmtime::{self, Store};
 use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::Service;
 use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use provider_connection_cache_host::wasmtime_wasi_http::p3::{
@@ -18,32 +18,20 @@ use super::instance::{Call, Said};
 use super::origin::{Origin, Requests};
 use crate::model::{Outcome, Seen};
 use crate::support::connection::id;
-use crate::support::handler::handle;
+use crate::support::handler::{HttpInstance, handle};
 use crate::support::service::{READ_TOKEN, WRITE_TOKEN, path};
 
-/// An instance of the middleware.
-pub struct Middleware {
-    pub store: Store<HostState>,
-    pub service: Service,
-}
-
-impl Middleware {
-    pub async fn before(application: &Origin, app: &Arc<App>) -> Self {
-        let mut linker = app.linker().clone();
-        let mut next = linker.instance("wasi:http/handler@0.3.0").expect("a name");
-        let (reads, writes) = (application.reads.clone(), application.writes.clone());
-        next.func_wrap_concurrent("handle", move |accessor, (request,)| {
-            let (reads, writes) = (reads.clone(), writes.clone());
-            Box::pin(async move { Ok((ask(accessor, &reads, &writes, request).await?,)) })
-        })
-        .expect("a new function");
-        let mut store = app.new_store();
-        let service = Service::instantiate_async(&mut store, app.component(), &linker).await;
-        Self {
-            store,
-            service: service.expect("the component starts"),
-        }
-    }
+/// Starts the middleware before an application.
+pub async fn before(application: &Origin, app: &Arc<App>) -> HttpInstance {
+    let mut linker = app.linker().clone();
+    let mut next = linker.instance("wasi:http/handler@0.3.0").expect("a name");
+    let (reads, writes) = (application.reads.clone(), application.writes.clone());
+    next.func_wrap_concurrent("handle", move |accessor, (request,)| {
+        let (reads, writes) = (reads.clone(), writes.clone());
+        Box::pin(async move { Ok((ask(accessor, &reads, &writes, request).await?,)) })
+    })
+    .expect("a new function");
+    HttpInstance::linked(app, &linker).await
 }
 
 /// Asks the application behind the middleware.

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::gate::Gate;
 use super::instance::{Call, Guest, Instance, Revisions, Said, entry_of};
-use super::middleware::Middleware;
+use super::middleware;
 use super::origin::{Origin, OriginAnswer};
 use super::replica::Replica;
 use super::scenario::{Scenario, Step};
@@ -222,7 +222,7 @@ impl<'a> World<'a> {
             }
             let component = if scenario.middleware {
                 let application = &site.hosts[host].1;
-                Guest::Middleware(Middleware::before(application, app).await)
+                Guest::Middleware(middleware::before(application, app).await)
             } else {
                 let prefix = "test".to_owned();
                 let mut cache = Cache::instance_of(Arc::clone(app), log.clone(), prefix).await;

@@ -3,7 +3,7 @@
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes};
 use provider_connection_cache_host::wasmtime::Store;
-use provider_connection_cache_host::wasmtime::component::Accessor;
+use provider_connection_cache_host::wasmtime::component::{Accessor, Linker};
 use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::Service;
 use provider_connection_cache_host::wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use provider_connection_cache_host::wasmtime_wasi_http::p3::{Request, Response};
@@ -11,18 +11,24 @@ use provider_connection_cache_host::{App, AppOptions, HostState};
 
 use super::{in_repository, spin_component};
 
-/// An instance of the HTTP service.
-pub struct Instance {
+/// An instance of a component that answers HTTP.
+pub struct HttpInstance {
     pub store: Store<HostState>,
     pub service: Service,
 }
 
-impl Instance {
+impl HttpInstance {
+    /// Starts the HTTP service.
     pub async fn new(options: AppOptions) -> Self {
         let _there = spin_component();
         let app = App::load(&in_repository("spin.toml"), options).expect("it loads");
+        Self::linked(&app, app.linker()).await
+    }
+
+    /// Starts the component of an application, whose imports are those of the linker.
+    pub async fn linked(app: &App, linker: &Linker<HostState>) -> Self {
         let mut store = app.new_store();
-        let service = Service::instantiate_async(&mut store, app.component(), app.linker()).await;
+        let service = Service::instantiate_async(&mut store, app.component(), linker).await;
         let service = service.expect("the component starts");
         Self { store, service }
     }

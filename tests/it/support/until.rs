@@ -12,7 +12,7 @@ pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     until_answered(what, || future::ready(is_so())).await;
 }
 
-/// Waits until the answer to a question is that it is so.
+/// Waits until it is so, where finding out takes a call.
 pub async fn until_answered(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !is_so().await {
